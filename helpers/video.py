@@ -1,0 +1,131 @@
+"""Write, read back and show short videos.
+
+A video is `frames`: (T, H, W, 3), uint8 in 0..255 or float in 0..1, as a numpy array, a torch tensor or a list of
+PIL images (what a diffusers pipeline returns).
+"""
+
+import base64
+import tempfile
+from pathlib import Path
+
+import imageio_ffmpeg
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont
+
+# One thread and no version strings in the file: the same frames give the same bytes.
+DETERMINISTIC = ["-threads", "1", "-fflags", "+bitexact", "-flags:v", "+bitexact", "-map_metadata", "-1"]
+DETERMINISTIC += ["-bsf:v", "filter_units=remove_types=6"]
+
+
+def to_uint8(frames) -> np.ndarray:
+    """Any video -> (T, H, W, 3) uint8. Floats are clipped to 0..1 and rounded."""
+    if isinstance(frames, (list, tuple)):
+        frames = np.stack([np.asarray(frame) for frame in frames])
+    if hasattr(frames, "detach"):
+        frames = frames.detach().float().cpu().numpy() if frames.is_floating_point() else frames.cpu().numpy()
+    frames = np.asarray(frames)
+    if frames.ndim != 4 or frames.shape[-1] != 3 or frames.shape[0] == 0:
+        raise ValueError(f"a video is (frames, height, width, 3), not {tuple(frames.shape)}")
+    if frames.dtype == np.uint8:
+        return frames
+    if not np.issubdtype(frames.dtype, np.floating):
+        raise TypeError(f"a video holds uint8 in 0..255 or floats in 0..1, not {frames.dtype}")
+    if not np.isfinite(frames).all():
+        raise ValueError("the video has values that are not finite")
+    return (frames.clip(0, 1) * 255).round().astype(np.uint8)
+
+
+def to_float(frames) -> np.ndarray:
+    """Any video -> (T, H, W, 3) float32 in 0..1."""
+    return to_uint8(frames).astype(np.float32) / 255
+
+
+def write(path, frames, fps: float = 12, crf: int = 18) -> Path:
+    """Write H.264 (yuv420p, faststart), which every browser plays. The same frames give the same bytes."""
+    frames = to_uint8(frames)
+    _, height, width, _ = frames.shape
+    if height % 2 or width % 2:
+        raise ValueError(f"H.264 in yuv420p needs an even height and width, not {height}x{width}")
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    options = ["-crf", str(crf), "-movflags", "+faststart", *DETERMINISTIC]
+    writer = imageio_ffmpeg.write_frames(
+        str(path), (width, height), fps=fps, codec="libx264", pix_fmt_out="yuv420p", macro_block_size=2,
+        output_params=options,
+    )  # fmt: skip
+    writer.send(None)
+    for frame in frames:
+        writer.send(np.ascontiguousarray(frame))
+    writer.close()
+    return path
+
+
+def read(path) -> tuple[np.ndarray, float]:
+    """Read a video file back: frames (T, H, W, 3) uint8 and frames per second."""
+    if not Path(path).is_file():
+        raise FileNotFoundError(f"no video at {path}")
+    reader = imageio_ffmpeg.read_frames(str(path), pix_fmt="rgb24")
+    about = next(reader)
+    width, height = about["size"]
+    frames = [np.frombuffer(frame, np.uint8).reshape(height, width, 3) for frame in reader]
+    return np.stack(frames), about["fps"]
+
+
+def html(frames, fps: float = 12, width: int | None = None) -> str:
+    """A <video> element with the file inside, playing in a loop; small pictures stay crisp when enlarged."""
+    frames = to_uint8(frames)
+    with tempfile.TemporaryDirectory() as folder:
+        data = write(Path(folder) / "clip.mp4", frames, fps).read_bytes()
+    width = width or max(frames.shape[2], 256)
+    source = "data:video/mp4;base64," + base64.b64encode(data).decode()
+    return f'<video src="{source}" width="{width}" autoplay loop muted controls playsinline></video>'
+
+
+def show(frames, fps: float = 12, width: int | None = None):
+    """Show a video inside a notebook; it stays there when the notebook is saved or exported."""
+    from IPython.display import HTML
+
+    return HTML(html(frames, fps, width))
+
+
+def write_gif(path, frames, fps: float = 12) -> Path:
+    """Write a looping GIF with one palette for all frames, so that nothing flickers."""
+    frames = to_uint8(frames)
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    count, height, width, _ = frames.shape
+    palette = Image.fromarray(frames.reshape(count * height, width, 3)).quantize(256)
+    images = [Image.fromarray(frame).quantize(palette=palette, dither=Image.Dither.NONE) for frame in frames]
+    images[0].save(path, save_all=True, append_images=images[1:], duration=round(1000 / fps), loop=0)
+    return path
+
+
+def contact_sheet(videos, labels=None, columns: int = 6, scale: int = 1, gap: int = 4) -> Image.Image:
+    """One row for each video: its label, and under it `columns` frames, from the first to the last, evenly spaced."""
+    videos = [to_uint8(video) for video in videos]
+    labels = list(labels) if labels is not None else [""] * len(videos)
+    if len(labels) != len(videos):
+        raise ValueError(f"{len(videos)} videos but {len(labels)} labels")
+    head = 16 if any(labels) else 0
+    font = ImageFont.load_default(11)
+    rows = [_strip(video, columns, scale, gap) for video in videos]
+    width = max(row.width for row in rows)
+    sheet = Image.new("RGB", (width + 2 * gap, sum(row.height + head + gap for row in rows) + gap), "white")
+    draw, y = ImageDraw.Draw(sheet), gap
+    for row, label in zip(rows, labels):
+        if head:
+            draw.text((gap, y), label, fill=(40, 40, 40), font=font)
+        sheet.paste(row, (gap, y + head))
+        y += row.height + head + gap
+    return sheet
+
+
+def _strip(video: np.ndarray, columns: int, scale: int, gap: int) -> Image.Image:
+    """(T, H, W, 3) -> one picture with `columns` frames side by side."""
+    count, height, width, _ = video.shape
+    picked = np.linspace(0, count - 1, columns).round().astype(int)
+    strip = Image.new("RGB", (columns * (width * scale + gap) - gap, height * scale), "white")
+    for column, index in enumerate(picked):
+        frame = Image.fromarray(video[index]).resize((width * scale, height * scale), Image.Resampling.BICUBIC)
+        strip.paste(frame, (column * (width * scale + gap), 0))
+    return strip

@@ -1,0 +1,108 @@
+import math
+
+import numpy as np
+import pytest
+import torch
+
+from helpers import metrics
+
+
+@pytest.fixture
+def picture():
+    """A picture without any repeats: (48, 64, 3)."""
+    return np.random.default_rng(0).random((48, 64, 3)).astype(np.float32)
+
+
+@pytest.fixture
+def still(picture):
+    return np.stack([picture] * 7)
+
+
+@pytest.fixture
+def sliding(picture):
+    """The picture slides by (1, 3) pixels a frame, wrapping round."""
+    return np.stack([np.roll(picture, (t, 3 * t), axis=(0, 1)) for t in range(7)])
+
+
+def test_psnr_of_a_known_error():
+    grey = np.full((7, 16, 16, 3), 100, np.uint8)
+    assert metrics.psnr(grey, grey) == math.inf
+    assert metrics.psnr(grey + 51, grey) == pytest.approx(20 * math.log10(5), abs=1e-4)
+    with pytest.raises(ValueError, match="shapes differ"):
+        metrics.psnr(grey, grey[1:])
+
+
+def test_pcc_knows_scale_shift_and_sign():
+    x = np.random.default_rng(1).normal(size=(5, 7))
+    assert metrics.pcc(x, 3 * x + 2) == pytest.approx(1)
+    assert metrics.pcc(x, -x) == pytest.approx(-1)
+    assert metrics.pcc(torch.tensor(x), torch.tensor(x).bfloat16()) > 0.9999
+    other = np.random.default_rng(2).normal(size=(200, 200))
+    assert abs(metrics.pcc(other, other.T)) < 0.02
+    assert metrics.pcc(x, x * np.nan) != metrics.pcc(x, x)
+
+
+def test_pcc_of_constants():
+    assert metrics.pcc(np.ones(4), np.ones(4)) == 1
+    assert metrics.pcc(np.ones(4), np.zeros(4)) == 0
+    with pytest.raises(ValueError, match="empty"):
+        metrics.pcc(np.ones(0), np.ones(0))
+
+
+def test_a_still_picture_is_perfect_and_does_not_move(still):
+    assert metrics.coherence(still) == pytest.approx(
+        {"temporal_flickering": 1, "subject_consistency": 1, "motion_smoothness": 1, "dynamic_degree": 0}, abs=1e-5
+    )
+
+
+def test_flicker_of_black_and_white():
+    blink = np.zeros((7, 16, 16, 3), np.uint8)
+    blink[::2] = 255
+    assert metrics.temporal_flickering(blink) == 0
+    assert metrics.motion_smoothness(blink) == 0
+    assert metrics.temporal_flickering(np.full_like(blink, 9)) == 1
+
+
+def test_flicker_of_a_known_step():
+    ramp = np.stack([np.full((8, 8, 3), 10 * t, np.uint8) for t in range(5)])
+    assert metrics.temporal_flickering(ramp) == pytest.approx(245 / 255)
+    assert metrics.motion_smoothness(ramp) == pytest.approx(1), "a steady change is smooth"
+
+
+def test_consistency_of_opposite_frames(picture):
+    opposite = np.stack([picture, 1 - picture, picture, 1 - picture])
+    # to the first: -1, 1, -1; to the previous one: -1, -1, -1
+    assert metrics.subject_consistency(opposite) == pytest.approx((-1 / 3 - 1) / 2, abs=1e-3)
+
+
+def test_consistency_takes_another_feature(sliding):
+    assert metrics.subject_consistency(sliding, feature=lambda frame: frame.mean((0, 1))) == pytest.approx(1)
+
+
+def test_flow_finds_a_known_shift(sliding):
+    flow = metrics.optical_flow(sliding)
+    assert flow.shape == (6, 6, 8, 2)
+    assert (flow[:, :-1, :-1] == (1, 3)).all()
+
+
+def test_dynamic_degree_is_the_share_that_moves(picture):
+    half = np.stack([picture] * 7)
+    for t in range(7):
+        half[t, :, 32:] = np.roll(picture[:, 32:], 2 * t, axis=0)
+    inner = metrics.optical_flow(half)[:, :-1]
+    assert (inner[:, :, :4] == 0).all() and (inner[:, :, 4:] == (2, 0)).all()
+    assert 0.4 < metrics.dynamic_degree(half) <= 0.5
+
+
+def test_noise_below_sight_is_no_motion(still):
+    noisy = still + np.random.default_rng(3).normal(0, 0.01, still.shape)
+    assert metrics.dynamic_degree(noisy) == 0
+
+
+def test_too_short_or_too_small():
+    with pytest.raises(ValueError, match="at least 2"):
+        metrics.temporal_flickering(np.zeros((1, 8, 8, 3)))
+    with pytest.raises(ValueError, match="at least 3"):
+        metrics.motion_smoothness(np.zeros((2, 8, 8, 3)))
+    with pytest.raises(ValueError, match="smaller than one block"):
+        metrics.optical_flow(np.zeros((2, 4, 4, 3)))

@@ -1,0 +1,90 @@
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from helpers import video
+from helpers.metrics import psnr
+
+
+@pytest.fixture
+def clip():
+    """A bright disc crossing a gradient: (13, 48, 64, 3) uint8."""
+    y, x = np.mgrid[:48, :64]
+    frames = [
+        np.stack([x * 3, y * 4, np.where((x - 10 - 3 * t) ** 2 + (y - 24) ** 2 < 100, 250, 60)], -1) for t in range(13)
+    ]
+    return np.stack(frames).astype(np.uint8)
+
+
+def test_round_trip_keeps_frames_and_rate(tmp_path, clip):
+    path = video.write(tmp_path / "a" / "clip.mp4", clip, fps=12)
+    back, fps = video.read(path)
+    assert back.shape == clip.shape and back.dtype == np.uint8 and fps == 12
+    assert psnr(back, clip) > 30
+
+
+def test_same_frames_same_bytes(tmp_path, clip):
+    first = video.write(tmp_path / "1.mp4", clip).read_bytes()
+    assert first == video.write(tmp_path / "2.mp4", torch.from_numpy(clip)).read_bytes()
+    assert first == video.write(tmp_path / "3.mp4", [Image.fromarray(frame) for frame in clip]).read_bytes()
+    assert first == video.write(tmp_path / "4.mp4", clip.astype(np.float64) / 255).read_bytes()
+
+
+def test_browsers_can_play_it(tmp_path, clip):
+    data = video.write(tmp_path / "clip.mp4", clip).read_bytes()
+    assert data.index(b"moov") < data.index(b"mdat"), "faststart puts the index first"
+    assert b"avc1" in data
+    assert b"x264" not in data, "no version strings, or the bytes differ between machines"
+
+
+def test_bfloat16_and_out_of_range_floats():
+    frames = torch.full((7, 16, 16, 3), 1.5, dtype=torch.bfloat16)
+    assert (video.to_uint8(frames) == 255).all()
+    assert (video.to_uint8(-frames) == 0).all()
+
+
+@pytest.mark.parametrize(
+    "bad, word",
+    [
+        (np.zeros((8, 8, 3), np.uint8), "frames, height, width, 3"),
+        (np.zeros((0, 8, 8, 3), np.uint8), "frames, height, width, 3"),
+        (np.zeros((7, 3, 8, 8), np.uint8), "frames, height, width, 3"),
+        (np.full((7, 8, 8, 3), np.nan), "finite"),
+        (np.zeros((7, 9, 8, 3), np.uint8), "even"),
+    ],
+)
+def test_bad_frames_are_refused(tmp_path, bad, word):
+    with pytest.raises(ValueError, match=word):
+        video.write(tmp_path / "bad.mp4", bad)
+
+
+def test_integers_other_than_uint8_are_refused(tmp_path):
+    with pytest.raises(TypeError, match="uint8"):
+        video.write(tmp_path / "bad.mp4", np.zeros((7, 8, 8, 3), np.int64))
+
+
+def test_missing_file():
+    with pytest.raises(FileNotFoundError, match="no video"):
+        video.read("not-there.mp4")
+
+
+def test_show_holds_the_file_itself(clip):
+    shown = video.show(clip).data
+    assert "data:video/mp4;base64," in shown and "loop" in shown and 'width="256"' in shown
+
+
+def test_gif_loops_at_its_rate(tmp_path, clip):
+    with Image.open(video.write_gif(tmp_path / "clip.gif", clip, fps=12)) as gif:
+        assert gif.n_frames == len(clip) and gif.info["loop"] == 0
+        assert gif.info["duration"] in (80, 83)
+
+
+def test_contact_sheet_has_a_row_for_each_video(clip):
+    sheet = video.contact_sheet([clip, clip[::-1]], ["there", "back"], columns=4, gap=4)
+    assert sheet.size == (4 * 68 - 4 + 8, 4 + 2 * (48 + 16 + 4))
+    pixels = np.asarray(sheet)
+    assert (pixels[20:68, 4:68] == clip[0]).all(), "first frame at the left"
+    assert (pixels[20:68, -68:-4] == clip[-1]).all(), "last frame at the right"
+    with pytest.raises(ValueError, match="labels"):
+        video.contact_sheet([clip], ["one", "two"])
