@@ -1,7 +1,7 @@
-"""How close are two videos (PSNR, PCC), and how coherent is one (after VBench's dimensions, without any network).
+"""How close are two videos (PSNR, PCC), and how coherent is one (VBench's dimensions, without any network).
 
-A video is (T, H, W, 3), uint8 in 0..255 or float in 0..1. Flicker, consistency and smoothness all reward a picture
-that stands still: always read `dynamic_degree` beside them.
+A video is (T, H, W, 3), uint8 in 0..255 or float in 0..1. Flicker, consistency and smoothness all reward a
+picture that stands still: always read `dynamic_degree` beside them.
 """
 
 import numpy as np
@@ -21,7 +21,7 @@ def psnr(video, reference) -> float:
 
 
 def pcc(a, b) -> float:
-    """Pearson's correlation of two arrays of one shape: 1 when they differ by a positive scale and a shift only.
+    """Pearson's correlation of two arrays of one shape: 1 when one is the other, scaled (not turned) and shifted.
 
     Two constant arrays have no correlation: the answer is 1 if they are equal, else 0.
     """
@@ -43,8 +43,8 @@ def temporal_flickering(video) -> float:
 def subject_consistency(video, feature=None) -> float:
     """Mean cosine similarity of each frame to the first and to the previous one, averaged.
 
-    VBench takes DINO features; without a network the feature is the frame itself, 8x8 averages with their mean
-    removed, unless another `feature` (frame -> vector) is given.
+    VBench takes DINO features; without a network the feature is the frame itself, 8x8 averages with their
+    mean removed, unless another `feature` (frame -> vector) is given.
     """
     video = _moving(video, 2)
     vectors = np.stack([(feature or _thumbnail)(frame) for frame in video]).astype(np.float64)
@@ -71,7 +71,7 @@ def optical_flow(video) -> np.ndarray:
     video = _moving(video, 2)
     rows, columns = video.shape[1] // BLOCK * BLOCK, video.shape[2] // BLOCK * BLOCK
     if not rows or not columns:
-        raise ValueError(f"frames of {video.shape[1]}x{video.shape[2]} are smaller than one block of {BLOCK}x{BLOCK}")
+        raise ValueError(f"frames of {video.shape[1]}x{video.shape[2]} are smaller than one block of {BLOCK}")
     before, after = video[:-1, :rows, :columns], video[1:, :rows, :columns]
     padded = np.pad(after, ((0, 0), (REACH, REACH), (REACH, REACH), (0, 0)), mode="edge")
     best = _block_error(before, after)

@@ -1,7 +1,7 @@
 """Write, read back and show short videos.
 
-A video is `frames`: (T, H, W, 3), uint8 in 0..255 or float in 0..1, as a numpy array, a torch tensor or a list of
-PIL images (what a diffusers pipeline returns).
+A video is `frames`: (T, H, W, 3), uint8 in 0..255 or float in 0..1, as a numpy array, a torch tensor or a
+list of PIL images (what a diffusers pipeline returns).
 """
 
 import base64
@@ -101,7 +101,7 @@ def write_gif(path, frames, fps: float = 12) -> Path:
 
 
 def contact_sheet(videos, labels=None, columns: int = 6, scale: int = 1, gap: int = 4) -> Image.Image:
-    """One row for each video: its label, and under it `columns` frames, from the first to the last, evenly spaced."""
+    """One row for each video: its label, and under it `columns` frames evenly spaced from first to last."""
     videos = [to_uint8(video) for video in videos]
     labels = list(labels) if labels is not None else [""] * len(videos)
     if len(labels) != len(videos):
@@ -112,7 +112,7 @@ def contact_sheet(videos, labels=None, columns: int = 6, scale: int = 1, gap: in
     width = max(row.width for row in rows)
     sheet = Image.new("RGB", (width + 2 * gap, sum(row.height + head + gap for row in rows) + gap), "white")
     draw, y = ImageDraw.Draw(sheet), gap
-    for row, label in zip(rows, labels):
+    for row, label in zip(rows, labels, strict=True):
         if head:
             draw.text((gap, y), label, fill=(40, 40, 40), font=font)
         sheet.paste(row, (gap, y + head))
@@ -126,6 +126,9 @@ def _strip(video: np.ndarray, columns: int, scale: int, gap: int) -> Image.Image
     picked = np.linspace(0, count - 1, columns).round().astype(int)
     strip = Image.new("RGB", (columns * (width * scale + gap) - gap, height * scale), "white")
     for column, index in enumerate(picked):
-        frame = Image.fromarray(video[index]).resize((width * scale, height * scale), Image.Resampling.BICUBIC)
-        strip.paste(frame, (column * (width * scale + gap), 0))
+        frame = Image.fromarray(video[index])
+        strip.paste(
+            frame.resize((width * scale, height * scale), Image.Resampling.BICUBIC),
+            (column * (width * scale + gap), 0),
+        )
     return strip

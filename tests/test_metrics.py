@@ -50,9 +50,9 @@ def test_pcc_of_constants():
 
 
 def test_a_still_picture_is_perfect_and_does_not_move(still):
-    assert metrics.coherence(still) == pytest.approx(
-        {"temporal_flickering": 1, "subject_consistency": 1, "motion_smoothness": 1, "dynamic_degree": 0}, abs=1e-5
-    )
+    measures = metrics.coherence(still)
+    assert measures.pop("dynamic_degree") == 0
+    assert len(measures) == 3 and min(measures.values()) > 1 - 1e-5
 
 
 def test_flicker_of_black_and_white():

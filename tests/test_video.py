@@ -11,10 +11,8 @@ from helpers.metrics import psnr
 def clip():
     """A bright disc crossing a gradient: (13, 48, 64, 3) uint8."""
     y, x = np.mgrid[:48, :64]
-    frames = [
-        np.stack([x * 3, y * 4, np.where((x - 10 - 3 * t) ** 2 + (y - 24) ** 2 < 100, 250, 60)], -1) for t in range(13)
-    ]
-    return np.stack(frames).astype(np.uint8)
+    discs = [np.where((x - 10 - 3 * t) ** 2 + (y - 24) ** 2 < 100, 250, 60) for t in range(13)]
+    return np.stack([np.stack([x * 3, y * 4, disc], -1) for disc in discs]).astype(np.uint8)
 
 
 def test_round_trip_keeps_frames_and_rate(tmp_path, clip):
@@ -35,7 +33,7 @@ def test_browsers_can_play_it(tmp_path, clip):
     data = video.write(tmp_path / "clip.mp4", clip).read_bytes()
     assert data.index(b"moov") < data.index(b"mdat"), "faststart puts the index first"
     assert b"avc1" in data
-    assert b"x264" not in data, "no version strings, or the bytes differ between machines"
+    assert b"x264 - core" not in data, "no version strings, or the bytes differ between machines"
 
 
 def test_bfloat16_and_out_of_range_floats():
