@@ -1,0 +1,207 @@
+"""The arithmetic of the emulated mesh: after each real ttnn call, its meaning in torch, chip by chip.
+
+ttnn's host code runs for real: it checks shapes, layouts and memory, allocates, and builds the program. Only the
+kernels do nothing. Nearly every ttnn op carries a golden function, its meaning in torch, which ttnn's own tests
+compare the chips with. Here that function supplies the values. So each call is checked twice: the shape that ttnn
+reports and the shape that torch computes must be equal, always.
+
+One call of `emulate` is one op on all chips. Chips that hold equal inputs are computed once.
+"""
+
+import contextlib
+
+import torch
+import ttnn
+import ttnn.decorators
+
+from helpers.emulator import transfers
+from helpers.emulator.memory import Memory
+
+# Python wrappers around other ops: what they call is emulated, one by one.
+TRANSPARENT = {"ttnn.as_tensor", "ttnn.to_torch", "ttnn.pearson_correlation_coefficient"}
+SILENT = {"ttnn.deallocate"}  # nothing to compute
+real_call = ttnn.decorators.FastOperation.__call__
+real_to_torch = ttnn.decorators.to_torch_for_comparison
+
+
+class Emulator:
+    """Follows every ttnn call of this process while installed."""
+
+    def __init__(self, numerics: bool):
+        self.numerics = numerics
+        self.memory = Memory()
+        self._inside = False  # an op calls other ops: only the outermost is emulated
+        self._chip = None  # whose values ttnn's input preparation sees
+
+    @contextlib.contextmanager
+    def _within(self, chip=None):
+        before = self._inside, self._chip
+        self._inside, self._chip = True, chip
+        try:
+            yield
+        finally:
+            self._inside, self._chip = before
+
+    def call(self, op, *args, **kwargs):
+        """Takes the place of ttnn's FastOperation.__call__."""
+        name = op.python_fully_qualified_name
+        if self._chip is not None and name == "ttnn.to_torch":
+            return self._of_chip(args[0])
+        if self._inside or not self.numerics or name in SILENT:
+            return real_call(op, *args, **kwargs)
+        if name in TRANSPARENT:
+            return real_call(op, *args, **kwargs)
+        if name in transfers.OPS:
+            with self._within():
+                return transfers.OPS[name](self.memory, lambda *a, **k: real_call(op, *a, **k), *args, **kwargs)
+        return self.emulate(op, args, kwargs)
+
+    def emulate(self, op, args, kwargs):
+        """Runs the real op, then its golden function once for each set of chips with equal inputs."""
+        inputs = [t for t in tensors_in((args, kwargs)) if on_device(t) and t.is_allocated()]
+        if inputs and op.golden_function is None:
+            raise NotImplementedError(no_golden(op))
+        # Read before the op runs: it may free its inputs or write over them.
+        shards = {id(t): self.memory.read(t) for t in inputs}
+        with self._within():
+            result = real_call(op, *args, **kwargs)
+        outputs = tensors_in(result)
+        if not any(map(on_device, outputs)):
+            return result
+        if op.golden_function is None:
+            raise NotImplementedError(no_golden(op))
+        where = (inputs or outputs)[0]
+        num_chips = len(where.device_coords())
+        if getattr(op.golden_function, "over_mesh", False):
+            values = self._over_mesh(op, args, kwargs, shards, tuple(where.device().shape))
+        else:
+            values = self._per_chip(op, args, kwargs, shards, num_chips)
+        self._store(op, outputs, values)
+        return result
+
+    def _per_chip(self, op, args, kwargs, shards, num_chips):
+        """values[output][chip]; chips whose inputs are the same objects share one result."""
+        done, by_chip = {}, []
+        for chip in range(num_chips):
+            signature = tuple(id(values[chip]) for values in shards.values())
+            if signature not in done:
+                done[signature] = self._golden(op, args, kwargs, chip, shards)
+            by_chip.append(done[signature])
+        return list(zip(*by_chip))
+
+    def _golden(self, op, args, kwargs, chip, shards):
+        self._shards = shards
+        with self._within(chip):
+            prepare = op.preprocess_golden_function_inputs or ttnn.decorators.default_preprocess_golden_function_inputs
+            golden_args, golden_kwargs = prepare(args, kwargs)
+            if writes_in_place(op):
+                golden_args, golden_kwargs = clone((golden_args, golden_kwargs))
+            with torch.no_grad(), golden_errors(op):
+                return torch_tensors_in(op.golden_function(*golden_args, **golden_kwargs))
+
+    def _over_mesh(self, op, args, kwargs, shards, mesh_shape):
+        """values[output][chip] of an op in which chips exchange data; its golden function sees all chips at once."""
+        all_chips = lambda t: shards[id(t)] if id(t) in shards else t  # noqa: E731
+        with self._within(), torch.no_grad(), golden_errors(op):
+            result = op.golden_function(
+                *replace_tensors(args, all_chips), mesh_shape=mesh_shape, **replace_tensors(kwargs, all_chips)
+            )
+        return result if isinstance(result, tuple) else (result,)
+
+    def _store(self, op, outputs, values):
+        if len(outputs) != len(values):
+            raise RuntimeError(
+                f"{op.python_fully_qualified_name} returned {len(outputs)} tensors, its golden function {len(values)}."
+            )
+        with self._within(), golden_errors(op):
+            for tensor, of_chips in zip(outputs, values):
+                if on_device(tensor):
+                    self.memory.write(tensor, list(of_chips))
+
+    def _of_chip(self, tensor):
+        if not on_device(tensor):
+            shards = transfers.host_values(tensor)
+            return shards[min(self._chip, len(shards) - 1)]
+        return self._shards[id(tensor)][self._chip] if id(tensor) in self._shards else None
+
+    def to_torch_for_comparison(self, tensor, *args, **kwargs):
+        """Takes the place of ttnn's function of that name, with which golden inputs are prepared."""
+        if self._chip is None or not isinstance(tensor, ttnn.Tensor):
+            return real_to_torch(tensor, *args, **kwargs)
+        return self._of_chip(tensor)
+
+
+def install(emulator: Emulator) -> None:
+    """Lets every ttnn call of this process go through the emulator."""
+    ttnn.decorators.FastOperation.__call__ = lambda op, *args, **kwargs: emulator.call(op, *args, **kwargs)
+    ttnn.decorators.to_torch_for_comparison = emulator.to_torch_for_comparison
+    transfers.install(emulator)
+
+
+def uninstall() -> None:
+    ttnn.decorators.FastOperation.__call__ = real_call
+    ttnn.decorators.to_torch_for_comparison = real_to_torch
+    transfers.uninstall()
+
+
+def no_golden(op) -> str:
+    name = op.python_fully_qualified_name
+    return (
+        f"{name} has no golden function, so the emulated mesh cannot compute it. Give it one with "
+        f"ttnn.attach_golden_function({name}, function), as helpers/emulator/ops.py does, or open the mesh with "
+        "numerics=False for a dry run without values."
+    )
+
+
+@contextlib.contextmanager
+def golden_errors(op):
+    """Says whose golden function failed: the real op has already accepted these arguments."""
+    try:
+        yield
+    except Exception as error:
+        raise RuntimeError(
+            f"ttnn accepted this call of {op.python_fully_qualified_name}, but its golden function did not: {error}"
+        ) from error
+
+
+def writes_in_place(op) -> bool:
+    name = op.python_fully_qualified_name
+    return name.endswith(("_", "_bw")) or "cache" in name
+
+
+def on_device(tensor: ttnn.Tensor) -> bool:
+    return ttnn.is_tensor_storage_on_device(tensor)
+
+
+def tensors_in(value) -> list[ttnn.Tensor]:
+    if isinstance(value, ttnn.Tensor):
+        return [value]
+    if isinstance(value, dict):
+        value = value.values()
+    elif not isinstance(value, (list, tuple)):
+        return []
+    return [tensor for part in value for tensor in tensors_in(part)]
+
+
+def torch_tensors_in(value) -> list[torch.Tensor]:
+    if isinstance(value, torch.Tensor):
+        return [value]
+    return [tensor for part in value for tensor in torch_tensors_in(part)] if isinstance(value, (list, tuple)) else []
+
+
+def replace_tensors(value, function):
+    if isinstance(value, ttnn.Tensor):
+        return function(value)
+    if isinstance(value, dict):
+        return {key: replace_tensors(part, function) for key, part in value.items()}
+    if isinstance(value, (list, tuple)):
+        return type(value)(replace_tensors(part, function) for part in value)
+    return value
+
+
+def clone(value):
+    if isinstance(value, torch.Tensor):
+        return value.clone()
+    if isinstance(value, dict):
+        return {key: clone(part) for key, part in value.items()}
+    return type(value)(map(clone, value)) if isinstance(value, (list, tuple)) else value

@@ -1,0 +1,136 @@
+"""Host to device and back on the emulated mesh: the calls that move values between torch and the chips' memory."""
+
+import itertools
+
+import torch
+import ttnn
+
+from helpers.emulator.memory import Memory, share
+
+
+def host_values(tensor: ttnn.Tensor) -> list[torch.Tensor]:
+    """The shards of a host tensor, one per chip in row order; shards that the topology calls replicas share one."""
+    shards = ttnn.get_device_tensors(tensor)
+    topology = tensor.tensor_topology()
+    split = [isinstance(placement, ttnn.PlacementShard) for placement in topology.placements()]
+    chips = itertools.product(*map(range, topology.distribution_shape()))
+    done, values = {}, []
+    for shard, chip in zip(shards, chips):
+        which = tuple(at for at, sharded in zip(chip, split) if sharded)
+        if which not in done:
+            value = shard.to_torch()
+            done[which] = value.float() if value.is_floating_point() else value
+        values.append(done[which])
+    return values
+
+
+def spread(values: list[torch.Tensor], tensor: ttnn.Tensor) -> list[torch.Tensor]:
+    """One value per chip of a device tensor: a host tensor without a mesh goes to every chip."""
+    return values * len(tensor.device_coords()) if len(values) == 1 else values
+
+
+def to_host(memory: Memory, tensor: ttnn.Tensor) -> ttnn.Tensor:
+    """The host copy of a device tensor, with its dtype, layout, shards and topology."""
+    make = lambda value: ttnn.from_torch(value, dtype=tensor.dtype, layout=tensor.layout)  # noqa: E731
+    shards = share(memory.read(tensor), make)
+    if len(shards) == 1:
+        return shards[0]
+    host = ttnn.from_host_shards(shards, tensor.device().shape)
+    host.update_tensor_topology(tensor.tensor_topology())
+    return host
+
+
+def from_torch(memory, real, *args, device=None, memory_config=None, **kwargs):
+    result = real(*args, device=device, memory_config=memory_config, **kwargs)
+    if device is not None and result is not None:
+        on_host = real(*args, **kwargs)  # ttnn's own rounding and sharding
+        memory.write(result, spread(host_values(on_host), result))
+    return result
+
+
+def load_tensor(memory, real, path, *args, device=None, **kwargs):
+    result = real(path, *args, device=device, **kwargs)
+    if device is not None:
+        memory.write(result, spread(host_values(real(path, *args, **kwargs)), result))
+    return result
+
+
+def dump_tensor(memory, real, path, tensor, *args, **kwargs):
+    if ttnn.is_tensor_storage_on_device(tensor):
+        tensor = to_host(memory, tensor)
+    return real(path, tensor, *args, **kwargs)
+
+
+def from_device(memory, real, tensor, *args, **kwargs):
+    return to_host(memory, tensor) if ttnn.is_tensor_storage_on_device(tensor) else tensor
+
+
+def copy_host_to_device_tensor(memory, real, host_tensor, device_tensor, *args, **kwargs):
+    real(host_tensor, device_tensor, *args, **kwargs)
+    memory.write(device_tensor, spread(host_values(host_tensor), device_tensor))
+
+
+def copy_device_to_host_tensor(memory, real, *args, **kwargs):
+    raise NotImplementedError(
+        "The emulated mesh cannot copy into an existing host tensor. Use ttnn.from_device(tensor) instead."
+    )
+
+
+def allocate(memory, real, *args, **kwargs):
+    """Uninitialised memory: whatever reads it before writing sees NaN, or the dtype's largest integer."""
+    result = real(*args, **kwargs)
+    dtype = ttnn.ttnn_dtype_to_torch_dtype(result.dtype)
+    content = float("nan") if dtype.is_floating_point else torch.iinfo(dtype).max
+    if ttnn.is_tensor_storage_on_device(result):
+        memory.write(result, spread([torch.full(tuple(result.shape), content, dtype=dtype)], result))
+    return result
+
+
+OPS = {
+    "ttnn.from_torch": from_torch,
+    "ttnn.from_device": from_device,
+    "ttnn.load_tensor": load_tensor,
+    "ttnn.dump_tensor": dump_tensor,
+    "ttnn.copy_host_to_device_tensor": copy_host_to_device_tensor,
+    "ttnn.copy_device_to_host_tensor": copy_device_to_host_tensor,
+    "ttnn.allocate_tensor_on_device": allocate,
+    "ttnn.empty": allocate,
+    "ttnn.empty_like": allocate,
+}
+
+# Methods of ttnn.Tensor that read a device tensor without going through an op.
+READERS = ("to_torch", "to_numpy", "to_list", "item", "__repr__", "__str__")
+real_methods = {name: getattr(ttnn.Tensor, name) for name in (*READERS, "cpu", "to")}
+
+
+def install(emulator) -> None:
+    def followed(tensor):
+        return emulator.numerics and not emulator._inside and ttnn.is_tensor_storage_on_device(tensor)
+
+    def host(tensor):
+        with emulator._within():
+            return to_host(emulator.memory, tensor)
+
+    def reader(name):
+        real = real_methods[name]
+        return lambda tensor, *args, **kwargs: real(host(tensor) if followed(tensor) else tensor, *args, **kwargs)
+
+    def cpu(tensor, *args, **kwargs):
+        return host(tensor) if followed(tensor) else real_methods["cpu"](tensor, *args, **kwargs)
+
+    def to(tensor, *args, **kwargs):
+        result = real_methods["to"](tensor, *args, **kwargs)
+        if followed(result):
+            with emulator._within():
+                source = emulator.memory.read(tensor) if followed(tensor) else host_values(tensor)
+                emulator.memory.write(result, spread(source, result))
+        return result
+
+    for name in READERS:
+        setattr(ttnn.Tensor, name, reader(name))
+    ttnn.Tensor.cpu, ttnn.Tensor.to = cpu, to
+
+
+def uninstall() -> None:
+    for name, method in real_methods.items():
+        setattr(ttnn.Tensor, name, method)

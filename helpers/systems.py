@@ -1,0 +1,89 @@
+"""What exists: the Tenstorrent systems of this course as data. Adding a system is adding a row to `SYSTEMS`.
+
+Every row is checked against what ttnn itself reports on the emulated system (tests/test_systems.py).
+Sources, by the letters used below (tenstorrent/tt-metal unless said otherwise):
+  [C] tech_reports/CCLs/CCL_bandwidth.md@1080d1c4: Ethernet 12.5 GB/s per link and direction, about 0.7 us a hop
+  [F] tech_reports/GEMM_FLOPS@06bd3735: 4 TFLOP/s per Tensix core at LoFi on Wormhole, 5.4 on Blackhole
+  [M] tt_metal/fabric/mesh_graph_descriptors in the ttnn 0.81.1 wheel: mesh shapes and links per neighbour pair
+  [P] models/tt_dit/pipelines/mochi/pipeline_mochi.py@0d617aff: which mesh axis carries tp and which sp
+  [V] the vendor's product pages: DRAM size and bandwidth of a chip
+"""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Chip:
+    """One chip as ttnn sees it. Bytes and bytes per second; `grid` is (columns, rows) of Tensix cores."""
+
+    arch: str  # as in a cluster descriptor
+    dram_banks: int
+    dram_bank_bytes: int
+    dram_bytes_per_s: float  # [V]
+    flops_per_core: float  # LoFi, multiply and add counted as two [F]
+    link_bytes_per_s: float | None  # per Ethernet link and direction, None where no source gives it
+
+
+@dataclass(frozen=True)
+class System:
+    """A machine you can buy. `mesh` is (rows, columns) of chips; `axes` names the mesh axes for parallelism."""
+
+    name: str
+    title: str
+    chip: Chip
+    board: str  # as in a cluster descriptor
+    cluster_type: str  # what ttnn.cluster.get_cluster_type() answers
+    mesh: tuple[int, int]
+    grid: tuple[int, int]
+    links: int  # Ethernet links between two neighbouring chips
+    axes: dict[str, int]
+    torus: bool = False
+    usable_links: int | None = None  # where tt-metal drives fewer links than are wired
+
+    @property
+    def num_chips(self) -> int:
+        return self.mesh[0] * self.mesh[1]
+
+    @property
+    def dram_bytes(self) -> int:
+        """DRAM per chip that ttnn can allocate from, in bytes."""
+        return self.chip.dram_banks * self.chip.dram_bank_bytes
+
+    @property
+    def hop_bytes_per_s(self) -> float | None:
+        """Payload-free wire speed between two neighbours, one direction, all usable links together [C]."""
+        if self.chip.link_bytes_per_s is None:
+            return None
+        return (self.usable_links or self.links) * self.chip.link_bytes_per_s
+
+    def __str__(self) -> str:
+        return f"{self.name} {self.mesh[0]}x{self.mesh[1]}"
+
+
+HOP_LATENCY_S = 0.7e-6  # [C]
+
+WORMHOLE = Chip("wormhole_b0", 12, 1_072_693_184, 288e9, 4e12, 12.5e9)
+BLACKHOLE = Chip("blackhole", 8, 4_277_141_376, 512e9, 5.4e12, None)
+
+ROWS_TP = {"tp": 0, "sp": 1}  # tensor parallel down the rows, sequence parallel along the columns
+COLS_TP = {"tp": 1, "sp": 0}
+
+SYSTEMS = {
+    s.name: s
+    for s in (
+        System("n150", "one Wormhole card", WORMHOLE, "n150", "N150", (1, 1), (8, 8), 0, COLS_TP),
+        System("n300", "one Wormhole card with two chips", WORMHOLE, "n300", "N300", (1, 2), (8, 8), 2, COLS_TP),
+        System("t3000", "LoudBox or QuietBox: four n300 cards", WORMHOLE, "n300", "T3K", (2, 4), (8, 8), 2, COLS_TP, usable_links=1),
+        System("galaxy", "Wormhole Galaxy, mesh cabling", WORMHOLE, "ubb", "GALAXY", (4, 8), (8, 9), 4, ROWS_TP),
+        System("galaxy_torus", "Wormhole Galaxy, torus cabling", WORMHOLE, "ubb", "GALAXY", (4, 8), (8, 9), 4, ROWS_TP, torus=True),
+        System("p150", "one Blackhole card", BLACKHOLE, "p150", "P150", (1, 1), (11, 10), 0, COLS_TP),
+        System("quietbox2", "QuietBox 2: four Blackhole chips", BLACKHOLE, "p300", "P300_X2", (2, 2), (11, 10), 2, COLS_TP),
+    )
+}  # fmt: skip
+
+
+def find_system(name: str) -> System:
+    """The system of that name. Raises ValueError naming the ones that exist."""
+    if name not in SYSTEMS:
+        raise ValueError(f"There is no system called {name!r} here. Choose one of: {', '.join(SYSTEMS)}.")
+    return SYSTEMS[name]
