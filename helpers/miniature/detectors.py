@@ -1,8 +1,8 @@
 """What does a clip show? Scene, motion and both colours, from pixels alone, by rules anyone can read.
 
-The world makes this possible: backdrops are never saturated and every colour has its own hue, which shading and
-tinting leave as it is. So a saturated pixel belongs to the subject or to the second thing, and where it lies says
-to which.
+The world makes this possible: backdrops are never saturated and every colour has its own hue, which shading
+and tinting leave as it is. So a saturated pixel belongs to the subject or to the second thing, and where it
+lies says to which.
 """
 
 from dataclasses import dataclass
@@ -90,7 +90,14 @@ GROUND = {  # what the unsaturated pixels at the bottom look like
     "boat": [(130, 162, 192), (140, 172, 198)],
     "car": [(150, 148, 158)],
     "flower": [(206, 186, 166), (190, 170, 160), (198, 178, 163)],
-    "meadow": [(176, 200, 158), (160, 190, 158), (192, 202, 160), (155, 176, 139), (141, 167, 139), (169, 178, 141)],
+    "meadow": [
+        (176, 200, 158),
+        (160, 190, 158),
+        (192, 202, 160),
+        (155, 176, 139),
+        (141, 167, 139),
+        (169, 178, 141),
+    ],
 }
 
 

@@ -1,7 +1,7 @@
 """The language of the miniature: captions for clips, and what a prompt asks for.
 
-`caption(clip)` says a clip in one of many phrasings; `read(prompt)` is the way back and names words it does not
-know. Adverbs ("gently", "slowly") and endings ("in the breeze") are well-formed but say nothing about the clip.
+`caption(clip)` says a clip in one of many phrasings; `read(prompt)` is the way back and names words it does
+not know. Adverbs ("gently") and endings ("in the breeze") say nothing about the clip.
 """
 
 import difflib
@@ -58,7 +58,7 @@ ORNAMENTS = ("the", "a", "an", "of", "and", "its", "at", "dawn", "dusk")
 
 
 def caption(clip: Clip, variant: int = 0, plain: bool = False) -> str:
-    """One caption of a clip. plain: all that can be said is said, without ornaments (the form of the tests)."""
+    """One caption of a clip. plain: all that can be said is said, without ornaments."""
     draw = np.random.default_rng([clip.seed, 3, variant])
     chance = (lambda share: False) if plain else (lambda share: draw.random() < share)
     pick = (lambda options: options[0]) if plain else (lambda options: options[draw.integers(len(options))])
@@ -98,15 +98,8 @@ def _noun(size: str, colour: str, noun: str, pick) -> str:
     words = " ".join(word for word in (size, colour, noun) if word)
     if noun in ("hills", "flowers"):
         return pick((words, words, "the " + words))
-    return (
-        pick(("an" if words[0] in "aeiou" else "a", "the")) + " " + words
-        if noun == "sun"
-        else _article(words)
-    )
-
-
-def _article(words: str) -> str:
-    return ("an " if words[0] in "aeiou" else "a ") + words
+    article = "an" if words[0] in "aeiou" else "a"
+    return f"{pick((article, article, article, 'the'))} {words}"
 
 
 def _words(text: str) -> list[str]:
@@ -147,7 +140,7 @@ class Reading:
 def read(prompt: str) -> Reading:
     """A prompt -> what it asks for, and the words that the miniature has never seen."""
     words, known = _words(prompt), vocabulary()
-    found = Reading(unknown={word: nearest(word, known) for word in words if word not in known})
+    found = Reading(unknown={word: nearest(word) for word in words if word not in known})
     found.scene = next((scene for scene in SCENES if SCENES[scene][0] in words), None)
     if found.scene is None:
         return found
@@ -177,8 +170,9 @@ def _motion(scene: str, text: str) -> str | None:
     return best
 
 
-def nearest(word: str, known: list[str], count: int = 3) -> list[str]:
-    return difflib.get_close_matches(word, known, n=count, cutoff=0.5)
+def nearest(word: str, count: int = 3) -> list[str]:
+    """The known words that look most like this one; small words are no help and are left out."""
+    return difflib.get_close_matches(word, [w for w in vocabulary() if len(w) > 2], n=count, cutoff=0.6)
 
 
 def check(
