@@ -5,6 +5,6 @@ toolchain.py   the compiler: null kernels where the real one is missing, and the
 memory.py      the values: what each chip holds behind every live device buffer
 golden.py      the arithmetic: every ttnn call's meaning in torch, chip by chip
 transfers.py   host to device and back
-collectives.py ops in which chips exchange data
+exchange.py    ops in which chips exchange data
 ops.py         golden functions that ttnn does not carry itself
 """

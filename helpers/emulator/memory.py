@@ -30,7 +30,10 @@ class Memory:
         self._held = self._fresh = 0
 
     def read(self, tensor: ttnn.Tensor) -> list[torch.Tensor]:
-        """The values of a device tensor, one per chip that it lies on, each in the tensor's own shape."""
+        """The values of a device tensor, one per chip that it lies on, each in the tensor's own shape.
+
+        Raises RuntimeError where they are not known: freed, of a closed mesh, or made behind the emulator's back.
+        """
         shadow = self._shadows.get(tensor.buffer_unique_id())
         if shadow is None:
             raise RuntimeError(unknown_values(tensor))
@@ -84,6 +87,8 @@ class Memory:
 def unknown_values(tensor: ttnn.Tensor) -> str:
     if not tensor.is_allocated():
         return "This tensor has been deallocated. Make it again, or keep it longer."
+    if getattr(tensor.device(), "users", None) == 0:
+        return "This tensor's mesh has been closed. Make the tensor again on the mesh that is open now."
     return (
         f"The emulated mesh does not know the values of this tensor of shape {tuple(tensor.shape)}: it was made by a "
         "call that the emulator does not follow. Make it with ttnn.from_torch(..., device=mesh)."

@@ -94,6 +94,11 @@ def runtime_root(cache: Path, wheel: Path) -> Path:
     return root
 
 
+def drop_kernels() -> None:
+    """Forgets the compiled kernels of this process's mesh: one of them may be damaged."""
+    shutil.rmtree(os.environ["TT_METAL_CACHE"], ignore_errors=True)
+
+
 def is_whole(root: Path) -> bool:
     compiler_ready = any((place / COMPILER).exists() for place in (root / "runtime/sfpi", SYSTEM_SFPI))
     return (root / "complete").exists() and compiler_ready and all((root / link).exists() for link in LINKS)

@@ -98,6 +98,8 @@ OPS = {
     "ttnn.empty_like": allocate,
 }
 
+NO_VALUES = "This mesh was opened with numerics=False, for a dry run: its tensors have shapes and places, but no values."
+
 # Methods of ttnn.Tensor that read a device tensor without going through an op.
 READERS = ("to_torch", "to_numpy", "to_list", "item", "__repr__", "__str__")
 real_methods = {name: getattr(ttnn.Tensor, name) for name in (*READERS, "cpu", "to")}
@@ -105,7 +107,11 @@ real_methods = {name: getattr(ttnn.Tensor, name) for name in (*READERS, "cpu", "
 
 def install(emulator) -> None:
     def followed(tensor):
-        return emulator.numerics and not emulator._inside and ttnn.is_tensor_storage_on_device(tensor)
+        if emulator._inside or not ttnn.is_tensor_storage_on_device(tensor):
+            return False
+        if not emulator.numerics:
+            raise RuntimeError(NO_VALUES)
+        return True
 
     def host(tensor):
         with emulator._within():
@@ -120,7 +126,7 @@ def install(emulator) -> None:
 
     def to(tensor, *args, **kwargs):
         result = real_methods["to"](tensor, *args, **kwargs)
-        if followed(result):
+        if emulator.numerics and followed(result):
             with emulator._within():
                 source = emulator.memory.read(tensor) if followed(tensor) else host_values(tensor)
                 emulator.memory.write(result, spread(source, result))

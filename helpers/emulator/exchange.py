@@ -9,7 +9,6 @@ import itertools
 import math
 
 import torch
-import torch.nn.functional as F
 import ttnn
 
 Shards = list[torch.Tensor]
@@ -188,7 +187,7 @@ def ring_joint_attention(
     """
     if is_causal or is_cross or logical_l or sliding_window_size is not None or joint_strategy != "rear":
         raise NotImplementedError("only plain joint attention with joint_strategy='rear' is emulated")
-    outputs = [None] * len(input_tensor_q), [None] * len(input_tensor_q), [None] * len(input_tensor_q)
+    outputs, joint_outputs = [None] * len(input_tensor_q), [None] * len(input_tensor_q)
     for line in lines(mesh_shape, cluster_axis):
         for place, chip in enumerate(line):
             query = input_tensor_q[chip]
@@ -204,16 +203,21 @@ def ring_joint_attention(
                     key = torch.cat([key, joint_tensor_k[chip]], 2)
                     value = torch.cat([value, joint_tensor_v[chip]], 2)
                 blocks.append((key, value))
-            out, log_sum = blockwise_attention(query, blocks, scale)
-            rows = input_tensor_q[chip].shape[2]
-            outputs[0][chip], outputs[1][chip], outputs[2][chip] = out[:, :, :rows], out[:, :, rows:], log_sum
-    return outputs
+            out = blockwise_attention(query, blocks, scale)
+            outputs[chip], joint_outputs[chip] = out.tensor_split([input_tensor_q[chip].shape[2]], 2)
+    return outputs, joint_outputs, [ring_scratch(input_tensor_q[0], joint_tensor_q)] * len(outputs)
+
+
+def ring_scratch(query, joint) -> torch.Tensor:
+    """The op's third output is its private scratch, two columns of whole tiles: nobody may read it, so NaN."""
+    rows = sum(math.ceil(part.shape[2] / 32) * 32 for part in (query, *(joint or [])[:1]))
+    return query.new_full((*query.shape[:2], 2 * rows, 1), math.nan)
 
 
 def blockwise_attention(query, blocks, scale=None):
     """Softmax attention (B, heads, T, head_dim) over blocks of (key, value), one after the other, exactly.
 
-    Returns the output and the log of the softmax's denominator, (B, heads, T, 1).
+    The running maximum and sum of Milakov and Gimelshein (2018), "Online normalizer calculation for softmax".
     """
     scale = query.shape[-1] ** -0.5 if scale is None else scale
     peak = query.new_full((*query.shape[:-1], 1), -math.inf)
@@ -227,8 +231,4 @@ def blockwise_attention(query, blocks, scale=None):
         total = total * shrink + weights.sum(-1, keepdim=True)
         out = out * shrink + weights @ value
         peak = new_peak
-    return out / total, peak + total.log()
-
-
-def pad_last(tensor: torch.Tensor, width: int) -> torch.Tensor:
-    return F.pad(tensor, (0, width))
+    return out / total

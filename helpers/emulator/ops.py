@@ -1,0 +1,129 @@
+"""Golden functions for single-chip ops that ttnn 0.81.1 carries none for, or none that fits per-chip shards.
+
+Each is what the op's documentation says, in torch, and is tested against torch or the op's counterpart
+(tests/test_ops.py). An op that you need and do not find here raises an error that says so.
+"""
+
+import torch
+import torch.nn.functional as F
+import ttnn
+
+
+def golden_of(*ops):
+    def attach(function):
+        for op in ops:
+            ttnn.attach_golden_function(op, golden_function=function)
+        return function
+
+    return attach
+
+
+@golden_of(ttnn.experimental.nlp_create_qkv_heads)
+def create_qkv_heads(
+    input,
+    input_kv=None,
+    *,
+    num_heads,
+    num_kv_heads=None,
+    transpose_k_heads=True,
+    kv_tied=False,
+    **options,
+):
+    """(B, 1, S, (num_heads + 2 num_kv_heads) head_dim) -> q, k, v (B, heads, S, head_dim), k perhaps transposed."""
+    num_kv_heads = num_heads if num_kv_heads is None else num_kv_heads
+    sections = 1 if kv_tied else 2
+    fused = input if input_kv is None else torch.cat([input, input_kv], -1)
+    head_dim = fused.shape[-1] // (num_heads + sections * num_kv_heads)
+    q, k, *v = fused.split([num_heads * head_dim] + [num_kv_heads * head_dim] * sections, -1)
+    q, k, v = (split_heads(part, head_dim) for part in (q, k, v[0] if v else k))
+    return q, k.transpose(-1, -2) if transpose_k_heads else k, v
+
+
+def split_heads(x, head_dim):
+    """(B, 1, S, heads head_dim) -> (B, heads, S, head_dim)"""
+    return x.squeeze(1).unflatten(-1, (-1, head_dim)).transpose(1, 2)
+
+
+@golden_of(ttnn.experimental.nlp_concat_heads)
+def concat_heads(input_tensor, **options):
+    """(B, heads, S, head_dim) -> (B, 1, S, heads head_dim)"""
+    return input_tensor.transpose(1, 2).flatten(2).unsqueeze(1)
+
+
+@golden_of(ttnn.experimental.rotary_embedding_llama)
+def rotary_embedding_llama(input_tensor, cos_cache, sin_cache, trans_mat, **options):
+    """x cos + (x T) sin, where the 32x32 matrix T swaps the two of each pair and turns one's sign, tile by tile."""
+    tile = trans_mat[0, 0, :32, :32]
+    turned = (input_tensor.unflatten(-1, (-1, 32)) @ tile).flatten(-2)
+    positions = input_tensor.shape[-2]  # the caches may be longer
+    return input_tensor * cos_cache[:, :, :positions] + turned * sin_cache[:, :, :positions]
+
+
+@golden_of(ttnn.experimental.prepare_conv3d_weights)
+def prepare_conv3d_weights(*, weight_tensor, groups=1, C_in_block=0, alignment=32, **options):
+    """(C_out, C_in, D, H, W) -> (D H W C_in', C_out); blocks of C_in outermost, C_in' padded to the alignment."""
+    if groups != 1:
+        raise NotImplementedError("grouped 3D convolutions are not emulated")
+    kernel = weight_tensor.permute(2, 3, 4, 1, 0)  # (D, H, W, C_in, C_out)
+    kernel = F.pad(kernel, (0, 0, 0, -kernel.shape[3] % alignment))
+    block = C_in_block or kernel.shape[3]
+    return kernel.unflatten(3, (-1, block)).permute(3, 0, 1, 2, 4, 5).flatten(0, 4)
+
+
+@golden_of(ttnn.experimental.conv3d)
+def conv3d(
+    *,
+    input_tensor,
+    weight_tensor,
+    output_channels,
+    kernel_size,
+    bias_tensor=None,
+    config=None,
+    stride=(1, 1, 1),
+    padding=(0, 0, 0),
+    dilation=(1, 1, 1),
+    padding_mode="zeros",
+    groups=1,
+    halo_buffer=None,
+    **options,
+):
+    """(N, D, H, W, C_in) -> (N, D', H', W', C_out), weights as prepare_conv3d_weights lays them out."""
+    if groups != 1 or halo_buffer is not None or any(options.get(name) for name in ("output_pad_h", "output_pad_w")):
+        raise NotImplementedError("groups, halo_buffer and output padding of conv3d are not emulated")
+    channels = input_tensor.shape[-1]
+    aligned = weight_tensor.numel() // (output_channels * kernel_size[0] * kernel_size[1] * kernel_size[2])
+    block = getattr(config, "C_in_block", 0) or aligned
+    kernel = weight_tensor.reshape(-1, *kernel_size, block, output_channels)  # (blocks, D, H, W, block, C_out)
+    kernel = kernel.permute(5, 0, 4, 1, 2, 3).flatten(1, 2)[:, :channels]
+    x = input_tensor.permute(0, 4, 1, 2, 3)
+    if padding_mode == "replicate":
+        d, h, w = padding
+        x, padding = F.pad(x, (w, w, h, h, d, d), mode="replicate"), 0
+    bias = None if bias_tensor is None else bias_tensor.reshape(-1, output_channels)[0]
+    return F.conv3d(x, kernel, bias, stride, padding, dilation).permute(0, 2, 3, 4, 1)
+
+
+@golden_of(ttnn.experimental.minimal_matmul)
+def minimal_matmul(input_tensor, weight_tensor, bias_tensor=None, fused_activation=None, **options):
+    """x @ w + b, with an activation perhaps"""
+    if fused_activation is not None:
+        raise NotImplementedError("the fused activation of minimal_matmul is not emulated")
+    return input_tensor @ weight_tensor + (0 if bias_tensor is None else bias_tensor)
+
+
+@golden_of(ttnn.experimental.fast_reduce_nc)
+def fast_reduce_nc(input, dims, **options):
+    """The sum over whole dimensions, which stay with length 1."""
+    return input.sum(dims, keepdim=True)
+
+
+@golden_of(ttnn.experimental.rotate_half)
+def rotate_half(input_tensor, **options):
+    """(x1, x2) -> (-x2, x1), halves of the last dimension"""
+    first, second = input_tensor.chunk(2, -1)
+    return torch.cat([-second, first], -1)
+
+
+@golden_of(ttnn.experimental.view)
+def view(input_tensor, shape, **options):
+    return input_tensor.reshape(tuple(shape))

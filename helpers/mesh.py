@@ -1,0 +1,194 @@
+"""Any Tenstorrent system, on any machine, in one line: `with open_mesh("galaxy") as mesh: ...`
+
+`mesh` is a real ttnn.MeshDevice. Where there is Tenstorrent hardware it is that hardware, with TT_METAL_SIMULATOR set
+it is Tenstorrent's simulator, and anywhere else it is emulated (helpers/emulator). Which one is printed at opening
+and kept in `mesh.backend`; the code that uses the mesh is the same.
+"""
+
+import atexit
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import cloudpickle
+import ttnn
+
+from helpers.collectives import Traffic
+from helpers.emulator import golden, toolchain
+from helpers.systems import System, find_system
+
+BACKENDS = ("silicon", "simulator", "emulated")
+EXIT_SECONDS = 20  # after a failed kernel build ttnn's threads can outlive the interpreter
+
+_mesh: ttnn.MeshDevice | None = None  # the open one: ttnn drives one system in a process
+_system: System | None = None  # the one that ttnn has looked at; it never looks twice
+
+
+def find_backend() -> str:
+    """What this machine has: `silicon`, else `simulator` where one is set, else `emulated`."""
+    if os.environ.get("TT_METAL_SIMULATOR"):
+        return "simulator"
+    return "silicon" if Path("/dev/tenstorrent").exists() else "emulated"
+
+
+def open_mesh(system: str = "galaxy", *, backend: str | None = None, numerics: bool = True) -> ttnn.MeshDevice:
+    """Opens a system as one mesh of chips.
+
+    The device has, beside all that ttnn gives it: `mesh.system` (its row in helpers/systems.py), `mesh.backend`,
+    and `mesh.traffic` (what the collectives of helpers/collectives.py sent). Opened again while open, it is the same
+    mesh; used with `with`, it closes at the end of the outermost block.
+
+    system: a name in helpers.systems.SYSTEMS.
+    backend: one of BACKENDS; what this machine has unless given.
+    numerics: False turns values off on the emulated mesh, for dry runs of memory and shapes.
+
+    Raises ValueError for an unknown system or backend, and RuntimeError where this process has already been another
+    system (open it with `run_on`, or restart the kernel) or the hardware is not the system asked for.
+    """
+    global _mesh, _system
+    system, backend = find_system(system), backend or find_backend()
+    if backend not in BACKENDS:
+        raise ValueError(f"There is no backend {backend!r}. Choose one of: {', '.join(BACKENDS)}.")
+    if _system not in (None, system):
+        raise RuntimeError(
+            f"This process has already opened {_system.name}, and ttnn drives one system per process. Restart the "
+            f'kernel to open {system.name}, or run a function on it with run_on("{system.name}", function).'
+        )
+    if _mesh is not None:
+        if (backend, numerics) != (_mesh.backend, _mesh.numerics):
+            raise RuntimeError(f"{label(_mesh)} is open in another way. Close it first: close_mesh(mesh).")
+        _mesh.users += 1
+        return _mesh
+    _mesh = _open(system, backend, numerics)
+    _mesh.system, _mesh.backend, _mesh.numerics = system, backend, numerics
+    _mesh.traffic, _mesh.users = Traffic(), 1  # users: how many open_mesh calls have not been left
+    print(f"{label(_mesh)}: {EXPLAINED[backend]}")
+    return _mesh
+
+
+EXPLAINED = {
+    "silicon": "real chips.",
+    "simulator": "Tenstorrent's simulator.",
+    "emulated": "no chips here. ttnn's own host code runs, torch supplies the values, times mean nothing.",
+}
+
+
+def _open(system: System, backend: str, numerics: bool) -> ttnn.MeshDevice:
+    global _system
+    if backend == "emulated":
+        os.environ |= toolchain.environment(system)
+        os.environ.pop("TT_METAL_WATCHER", None)  # it waits for chips to answer
+    else:
+        os.environ.pop("TT_METAL_MOCK_CLUSTER_DESC_PATH", None)
+    found = ttnn.cluster.get_cluster_type().name
+    if found != system.cluster_type:
+        raise RuntimeError(wrong_system(system, backend, found))
+    _system = system
+    ttnn.set_fabric_config(fabric(system))
+    try:
+        mesh = ttnn.open_mesh_device(ttnn.MeshShape(*system.mesh))
+    except RuntimeError as error:
+        if backend == "emulated":
+            toolchain.drop_kernels()
+        raise RuntimeError(
+            f"ttnn could not open {system.name}. Restart the kernel and open it again. ttnn says: {error}"
+        ) from error
+    if backend == "emulated":
+        from helpers.emulator import exchange, ops  # noqa: F401  they attach golden functions
+
+        mesh.emulator = golden.Emulator(numerics)
+        golden.install(mesh.emulator)
+    return mesh
+
+
+def fabric(system: System) -> ttnn.FabricConfig:
+    """How chips talk: not at all, along a line, or around a ring where the cabling closes one."""
+    if system.num_chips == 1:
+        return ttnn.FabricConfig.DISABLED
+    return ttnn.FabricConfig.FABRIC_1D_RING if system.torus else ttnn.FabricConfig.FABRIC_1D
+
+
+def wrong_system(system: System, backend: str, found: str) -> str:
+    if backend == "emulated":
+        return (
+            f"ttnn had already looked at this machine's devices ({found}) before open_mesh could emulate "
+            f"{system.name}. Restart the kernel and open the mesh before any other ttnn call."
+        )
+    return (
+        f"This machine's {backend} is {found}, not {system.name}. Open what is there, or emulate: "
+        f'open_mesh("{system.name}", backend="emulated").'
+    )
+
+
+def close_mesh(mesh: ttnn.MeshDevice) -> None:
+    """Closes a mesh and forgets its tensors' values. Closing it again does nothing."""
+    global _mesh
+    if mesh is None or mesh is not _mesh:
+        return
+    _mesh, mesh.users = None, 0
+    if mesh.backend == "emulated":
+        mesh.emulator.memory.clear()  # it stays installed: ttnn itself would crash on a tensor of a closed mesh
+    ttnn.close_mesh_device(mesh)
+
+
+def label(mesh: ttnn.MeshDevice) -> str:
+    """Which system, and which kind of it, made a picture or a number: `emulated galaxy 4x8`."""
+    return f"{mesh.backend} {mesh.system}"
+
+
+def _leave_block(mesh, *exception) -> None:
+    mesh.users -= 1
+    if mesh.users == 0:
+        close_mesh(mesh)
+
+
+ttnn.MeshDevice.__enter__ = lambda mesh: mesh
+ttnn.MeshDevice.__exit__ = _leave_block
+
+
+@atexit.register
+def _leave_process() -> None:
+    """Closes what is open. If ttnn's threads keep the process alive after that, the alarm ends it."""
+    if _system is not None:
+        signal.signal(signal.SIGALRM, signal.SIG_DFL)
+        signal.alarm(EXIT_SECONDS)
+    close_mesh(_mesh)
+    golden.uninstall()
+
+
+def run_on(system: str, function, *args, numerics: bool = True, timeout: float = 600):
+    """Opens `system` in a fresh process, runs function(mesh, *args) there, and returns its result.
+
+    A process can be one system only; this is the way to a second one. Functions defined in a notebook work too.
+    Raises RuntimeError with the other process's own words where the function failed, TimeoutError after `timeout`
+    seconds.
+    """
+    find_system(system)
+    with tempfile.TemporaryDirectory() as folder:
+        task, answer = Path(folder, "task"), Path(folder, "answer")
+        task.write_bytes(cloudpickle.dumps((function, args, numerics)))
+        command = [sys.executable, "-m", "helpers.emulator.worker", system, str(task), str(answer)]
+        try:
+            ended = subprocess.run(
+                command, env=worker_environment(), timeout=timeout, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+            )
+        except subprocess.TimeoutExpired:
+            raise TimeoutError(f"{function.__name__} on {system} took longer than {timeout} s and was stopped.") from None
+        print(ended.stdout, end="")
+        if not answer.exists():
+            raise RuntimeError(f"The process for {system} died with status {ended.returncode}:\n{ended.stderr[-2000:]}")
+        result, error = cloudpickle.loads(answer.read_bytes())
+    if error:
+        raise RuntimeError(f"{function.__name__} failed on {system}:\n{error}")
+    return result
+
+
+def worker_environment() -> dict[str, str]:
+    """This process's environment without the system that it emulates."""
+    kept = {name: value for name, value in os.environ.items() if name != "TT_METAL_MOCK_CLUSTER_DESC_PATH"}
+    root = str(Path(__file__).parent.parent)
+    kept["PYTHONPATH"] = os.pathsep.join(filter(None, (root, kept.get("PYTHONPATH"))))
+    return kept
