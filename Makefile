@@ -1,0 +1,42 @@
+# Each target that needs the environment runs tools/setup.sh first, which does nothing when nothing has changed.
+SYSTEM = galaxy
+ONLY =
+python = .venv/bin/python
+notebooks = $(sort $(wildcard notebooks/*.ipynb))
+
+.PHONY: help setup series test lab notebooks bench lint clean
+
+help:
+	@echo 'make series     run the notebooks in order; results in runs/   [SYSTEM=galaxy|t3000|n300|n150|p150] [ONLY=01]'
+	@echo 'make test       run all tests'
+	@echo 'make lab        open JupyterLab on the first notebook'
+	@echo 'make notebooks  run the notebooks and store their outputs in place   [ONLY=01]'
+	@echo 'make bench      measure what has a stated speed'
+	@echo 'make lint       check and format-check code and notebooks'
+	@echo 'make clean      remove runs/ and caches; .venv stays'
+
+setup:
+	@tools/setup.sh
+
+series: setup
+	@$(python) -m tools.series --system '$(SYSTEM)' --only '$(ONLY)'
+
+test: setup
+	$(python) -m pytest --nbval-lax --nbval-current-env --nbval-cell-timeout 300 -n 2 --dist loadfile tests $(notebooks)
+
+lab: setup
+	$(python) -m jupyterlab $(firstword $(notebooks))
+
+notebooks: setup
+	@$(python) -m tools.notebooks --only '$(ONLY)'
+
+bench: setup
+	@$(python) -m tools.bench
+
+lint: setup
+	$(python) -m ruff check .
+	$(python) -m ruff format --check .
+
+clean:
+	rm -rf runs .pytest_cache .hypothesis .ruff_cache
+	find . -name .venv -prune -o -name __pycache__ -exec rm -rf {} +

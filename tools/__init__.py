@@ -1,0 +1,1 @@
+"""What the make targets run: set-up, the series, refreshing the notebooks."""
