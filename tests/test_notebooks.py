@@ -1,0 +1,161 @@
+"""The committed notebooks are what `make notebooks` makes of them, and keep the rules for notebooks."""
+
+import re
+
+import nbformat
+import pytest
+
+from tools import notebooks
+from tools.series import ROOT, code_cells, first_line, tags, takes_system
+
+COMMITTED = sorted((ROOT / "notebooks").glob("*.ipynb"))
+LONGEST = 15  # lines of one cell
+MACHINE = re.compile(r"(?<![\w.~])/(home|root|Users|work|tmp|mnt|opt|workspace)/\w|[A-Z]:\\\\?\w")
+
+
+def texts(cell) -> list[str]:
+    """Everything in a cell that reads as text: pictures are left out."""
+    found = [cell.source]
+    for output in cell.get("outputs", []):
+        data = output.get("data", {})
+        found += [str(data[kind]) for kind in data if kind.startswith("text/") or kind == "image/svg+xml"]
+        found += [output.get("text", ""), output.get("evalue", ""), *output.get("traceback", [])]
+    return found
+
+
+def problems(path) -> list[str]:
+    notebook = nbformat.read(path, as_version=4)
+    found = []
+    if notebook.metadata.get("source_sha256") != notebooks.source_hash(notebook):
+        found.append("outputs belong to other sources")
+    if path.stat().st_size > notebooks.LARGEST:
+        found.append("too large")
+    if not takes_system(notebook):
+        found.append("no parameters cell sets SYSTEM")
+    for n, cell in enumerate(code_cells(notebook), 1):
+        found += [f"[{n}] {problem}: {first_line(cell)}" for problem in cell_problems(cell)]
+    if any(MACHINE.search(text) for cell in notebook.cells for text in texts(cell)):
+        found.append("path of a machine")
+    return found
+
+
+def cell_problems(cell) -> list[str]:
+    error = any(output.output_type == "error" for output in cell.outputs)
+    checks = {
+        "not executed": cell.execution_count is None,
+        "error": error and "raises-exception" not in tags(cell),
+        f"more than {LONGEST} lines": len(cell.source.splitlines()) > LONGEST,
+    }
+    return [problem for problem, holds in checks.items() if holds]
+
+
+@pytest.mark.parametrize("path", COMMITTED, ids=lambda path: path.stem)
+def test_committed_notebook(path):
+    assert problems(path) == [], "`make notebooks` refreshes outputs and hash"
+
+
+# --- the checks above see what is wrong ------------------------------------------------------------
+
+
+def refreshed(path, change=None):
+    assert notebooks.refresh(path) is None
+    notebook = nbformat.read(path, as_version=4)
+    if change:
+        change(notebook)
+        nbformat.write(notebook, path)
+    return problems(path)
+
+
+def print_path(notebook):
+    notebook.cells[1].outputs[0].text = "saved to /home/someone/video.mp4"
+
+
+def show_error(notebook):
+    notebook.cells[1].outputs.append(nbformat.v4.new_output("error", ename="E", evalue="", traceback=[]))
+
+
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [
+        (None, []),
+        (lambda nb: nb.cells[1].update(source="print(2)"), ["outputs belong to other sources"]),
+        (lambda nb: nb.cells.append(nbformat.v4.new_markdown_cell("prose may change")), []),
+        (lambda nb: nb.cells[0].metadata.pop("tags"), ["no parameters cell sets SYSTEM"]),
+        (lambda nb: nb.cells[1].update(execution_count=None), ["[2] not executed: print(1)"]),
+        (lambda nb: nb.metadata.update(padding="x" * notebooks.LARGEST), ["too large"]),
+        (show_error, ["[2] error: print(1)"]),
+        (print_path, ["path of a machine"]),
+    ],
+)
+def test_problems(toy, change, expected):
+    assert refreshed(toy("01_toy", "print(1)"), change) == expected
+
+
+def test_long_cell(toy):
+    assert refreshed(toy("01_toy", "\n".join(["x = 1"] * 15))) == []
+    assert refreshed(toy("01_toy", "\n".join(["x = 1"] * 16))) == ["[2] more than 15 lines: x = 1"]
+
+
+@pytest.mark.parametrize(
+    "text", ["a/home/b", "helpers/work/x", "https://example.org/home/x", "~/root/x", "1/2"]
+)
+def test_what_is_no_path_of_a_machine(text):
+    assert not MACHINE.search(text)
+
+
+# --- make notebooks --------------------------------------------------------------------------------
+
+
+def test_second_refresh_changes_nothing(toy):
+    path = toy("01_toy", "for n in range(3):\n    print(n, flush=True)", "import helpers", "{'a': 1}")
+    notebooks.refresh(path)
+    first = path.read_bytes()
+    notebooks.refresh(path)
+    assert path.read_bytes() == first
+    assert b'"0\\n",' in first and b"timestamp" not in first and b"iopub" not in first
+
+
+def test_cells_without_ids_get_the_same_ones_every_time(toy):
+    path = toy("01_toy", "x = 1")
+    path.write_text(re.sub(r'\n *"id": "[^"]*",', "", path.read_text()))
+    assert '"id"' not in path.read_text()
+    assert [c.id for c in notebooks.read(path).cells] == [c.id for c in notebooks.read(path).cells]
+
+
+def test_widgets_leave_their_static_picture(toy):
+    slider = "import ipywidgets\nipywidgets.IntSlider()"
+    both = (
+        "from IPython.display import display\nwidget = ipywidgets.IntSlider()\n"
+        "live = widget._repr_mimebundle_()\ndisplay({**live, 'text/html': 'still'}, raw=True)"
+    )
+    path = toy("01_toy", slider, both)
+    assert notebooks.refresh(path) is None
+    cells = nbformat.read(path, as_version=4).cells
+    assert cells[1].outputs == []
+    assert cells[2].outputs[0].data["text/html"] == "still"
+    assert "widget-view" not in path.read_text() and "widget-state" not in path.read_text()
+
+
+def test_tracebacks_name_files_without_the_checkout(toy):
+    path = toy("01_toy", (f"raise ValueError('{ROOT}/helpers/x.py')", "raises-exception"))
+    source = path.read_text()
+    assert notebooks.refresh(path) is None
+    assert str(ROOT) in source
+    output = nbformat.read(path, as_version=4).cells[1].outputs[0]
+    assert output.evalue == "helpers/x.py" and str(ROOT) not in "".join(output.traceback)
+
+
+@pytest.mark.parametrize(
+    ("cell", "expected"),
+    [
+        ("x = 1\n1 / 0", "cell [2] `x = 1`: ZeroDivisionError: division by zero"),
+        ("print('x' * 1_100_000)", "bytes, and at most 1000000 are committed"),
+    ],
+)
+def test_refuses(toy, cell, expected):
+    path = toy("01_toy", cell)
+    before = path.read_bytes()
+    assert expected in notebooks.refresh(path)
+    assert path.read_bytes() == before and list(path.parent.iterdir()) == [path]
+    with pytest.raises(SystemExit, match="1"):
+        notebooks.main([], path.parent)
