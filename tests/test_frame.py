@@ -1,0 +1,180 @@
+"""One environment for everybody, modules that import downwards only, and the command that CI runs."""
+
+import ast
+import os
+import re
+import shutil
+import subprocess
+import tomllib
+from pathlib import Path
+
+import pytest
+import yaml
+
+from tools.series import ROOT
+
+# --- environment.yml and uv.lock -------------------------------------------------------------------
+
+
+def locked_versions(project: dict, lock: dict) -> dict[str, str]:
+    """The direct dependencies with the versions that uv.lock gives them."""
+    wanted = project["project"]["dependencies"] + project["dependency-groups"]["dev"]
+    versions = {package["name"]: package.get("version") for package in lock["package"]}
+    names = [re.match(r"[\w.-]+", requirement)[0] for requirement in wanted]
+    return {name: versions[name] for name in names}
+
+
+def conda_versions(environment: dict) -> tuple[str, dict[str, str]]:
+    """Python's version, and what pip installs; raises if anything is not pinned exactly."""
+    python = next(
+        d.removeprefix("python=") for d in environment["dependencies"] if str(d).startswith("python=")
+    )
+    pip = next(d["pip"] for d in environment["dependencies"] if isinstance(d, dict))
+    return python, dict(line.split("==") for line in pip if line != "-e .")
+
+
+def load():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    lock = tomllib.loads((ROOT / "uv.lock").read_text())
+    return project, lock, yaml.safe_load((ROOT / "environment.yml").read_text())
+
+
+def test_conda_and_uv_install_the_same():
+    project, lock, environment = load()
+    python, versions = conda_versions(environment)
+    assert versions == locked_versions(project, lock)
+    assert python == (ROOT / ".python-version").read_text().strip()
+    assert project["project"]["requires-python"] == lock["requires-python"] == f"=={python}.*"
+
+
+@pytest.mark.parametrize("line", ["torch==2.12.0", "torch", "torch>=2.13.0"])
+def test_another_torch_for_conda_is_noticed(line):
+    project, lock, environment = load()
+    pip = environment["dependencies"][-1]["pip"]
+    pip[:] = [line if entry.startswith("torch==") else entry for entry in pip]
+    try:
+        same = conda_versions(environment)[1] == locked_versions(project, lock)
+    except ValueError:  # not pinned with ==
+        same = False
+    assert not same
+
+
+# --- layers ----------------------------------------------------------------------------------------
+
+# A module imports from its own line and the lines before it. What is in no line may import anything, and
+# nothing in these lines may import it: give it a place first.
+ORDER = [
+    ["systems", "metrics", "video"],
+    ["emulator"],
+    ["tensors", "collectives"],
+    [
+        "mesh",
+        "emulator.worker",
+    ],  # the worker is a program of its own, which mesh starts and which opens a mesh
+    ["mochi", "frames"],
+    ["mochi.pipeline"],
+    ["planner", "miniature", "exercises", "show"],
+]
+LINES = {module: n for n, line in enumerate(ORDER) for module in line}
+
+
+def place(module: str) -> int | None:
+    """The line of the longest listed prefix: mochi.pipeline before mochi."""
+    while module and module not in LINES:
+        module = module.rpartition(".")[0]
+    return LINES.get(module)
+
+
+def imported(tree: ast.AST, package: str) -> set[str]:
+    """Modules of helpers that a file of helpers.<package> names, absolutely or relatively."""
+    found = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            above = ["helpers", *package.split(".")] if package else ["helpers"]
+            base = ".".join(above[: len(above) - node.level + 1]) + "." if node.level else ""
+            module = (base + (node.module or "")).rstrip(".")
+            found |= {f"{module}.{alias.name}" for alias in node.names}
+    return {name.removeprefix("helpers.") for name in found if name.startswith("helpers.")}
+
+
+def upward_imports(folder: Path) -> list[str]:
+    found = []
+    for path in sorted(folder.rglob("*.py")):
+        parts = path.relative_to(folder).with_suffix("").parts
+        module, package = ".".join(parts).removesuffix(".__init__"), ".".join(parts[:-1])
+        here = place(module)
+        if module == "__init__" or here is None:
+            continue
+        for other in sorted(imported(ast.parse(path.read_text()), package)):
+            there = place(other)
+            if there is None or there > here:
+                found.append(f"{module} imports {other}")
+    return found
+
+
+def test_helpers_import_downwards_only():
+    assert upward_imports(ROOT / "helpers") == []
+
+
+@pytest.mark.parametrize(
+    ("module", "line", "expected"),
+    [
+        ("mesh", "from helpers.systems import Galaxy", []),
+        ("mesh", "from .emulator import golden", []),
+        ("mochi/t5", "from ..mesh import shard", []),
+        ("mochi/t5", "import torch, os.path", []),
+        ("mochi/pipeline", "from helpers.mochi.vae import decode", []),
+        ("show", "from helpers import mesh, systems", []),
+        ("extra", "from helpers.show import grid", []),
+        ("systems", "from helpers.mesh import shard", ["systems imports mesh.shard"]),
+        ("systems", "import helpers.emulator.golden", ["systems imports emulator.golden"]),
+        ("emulator/golden", "from ..mesh import shard", ["emulator.golden imports mesh.shard"]),
+        ("emulator/__init__", "from .. import mesh", ["emulator imports mesh"]),
+        ("mesh", "def f():\n    from helpers import show", ["mesh imports show"]),
+        ("mochi/vae", "from .pipeline import sample", ["mochi.vae imports mochi.pipeline.sample"]),
+        ("mochi/vae", "from helpers.extra import x", ["mochi.vae imports extra.x"]),
+    ],
+)
+def test_upward_imports(tmp_path, module, line, expected):
+    path = tmp_path / f"{module}.py"
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(line)
+    assert upward_imports(tmp_path) == expected
+
+
+# --- .ci/run ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("recipe", "code", "last"),
+    [
+        ("echo '==== 3 passed in 1.20s ===='", 0, "==== 3 passed in 1.20s ===="),
+        (
+            "echo '==== 1 failed, 2 passed in 61.20s (0:01:01) ===='; exit 1",
+            2,
+            "= 1 failed, 2 passed in 61.20s",
+        ),
+        ("echo '=== no tests ran in 0.01s ==='; exit 5", 2, "=== no tests ran in 0.01s ==="),
+        ("echo 'setup: no network'; exit 1", 1, "no test ran"),
+        ("true", 1, "no test ran"),
+    ],
+)
+def test_ci_shows_the_closing_line_and_fails_with_the_tests(tmp_path, recipe, code, last):
+    (tmp_path / ".ci").mkdir()
+    shutil.copy(ROOT / ".ci" / "run", tmp_path / ".ci")
+    (tmp_path / "Makefile").write_text(f"test:\n\t@{recipe}\n")
+    clean = {
+        name: value for name, value in os.environ.items() if name not in ("MAKEFLAGS", "MAKELEVEL", "MFLAGS")
+    }
+    done = subprocess.run([".ci/run"], cwd=tmp_path, env=clean, capture_output=True, text=True, timeout=60)
+    assert done.returncode == code
+    assert last in done.stdout.splitlines()[-1]
+
+
+def test_make_names_its_targets():
+    makefile = (ROOT / "Makefile").read_text()
+    targets = set(re.findall(r"^([a-z]+):", makefile, re.MULTILINE)) - {"help", "setup"}
+    assert targets == set(re.findall(r"'make (\w+) ", makefile))
+    assert {"series", "test", "lab", "notebooks", "bench", "lint", "clean"} == targets
