@@ -12,5 +12,5 @@ if (sys.platform, platform.machine()) != ("linux", "x86_64") or sys.version_info
     )
 
 # ttnn talks a lot at start. These two count when it is imported; set them yourself to hear more.
-os.environ.setdefault("TT_LOGGER_LEVEL", "fatal")
+os.environ.setdefault("TT_LOGGER_LEVEL", "off")  # its errors are in the exceptions too
 os.environ.setdefault("LOGURU_LEVEL", "ERROR")

@@ -34,7 +34,9 @@ def find_backend() -> str:
     return "silicon" if Path("/dev/tenstorrent").exists() else "emulated"
 
 
-def open_mesh(system: str = "galaxy", *, backend: str | None = None, numerics: bool = True) -> ttnn.MeshDevice:
+def open_mesh(
+    system: str = "galaxy", *, backend: str | None = None, numerics: bool = True
+) -> ttnn.MeshDevice:
     """Opens a system as one mesh of chips.
 
     The device has, beside all that ttnn gives it: `mesh.system` (its row in helpers/systems.py), `mesh.backend`,
@@ -134,6 +136,13 @@ def close_mesh(mesh: ttnn.MeshDevice) -> None:
     ttnn.close_mesh_device(mesh)
 
 
+def current_mesh() -> ttnn.MeshDevice:
+    """The mesh that is open. Raises RuntimeError where none is."""
+    if _mesh is None:
+        raise RuntimeError("No mesh is open. Open one first: mesh = open_mesh(SYSTEM).")
+    return _mesh
+
+
 def label(mesh: ttnn.MeshDevice) -> str:
     """Which system, and which kind of it, made a picture or a number: `emulated galaxy 4x8`."""
     return f"{mesh.backend} {mesh.system}"
@@ -159,7 +168,9 @@ def _leave_process() -> None:
     golden.uninstall()
 
 
-def run_on(system: str, function, *args, numerics: bool = True, timeout: float = 600):
+def run_on(
+    system: str, function, *args, numerics: bool = True, backend: str | None = None, timeout: float = 600
+):
     """Opens `system` in a fresh process, runs function(mesh, *args) there, and returns its result.
 
     A process can be one system only; this is the way to a second one. Functions defined in a notebook work too.
@@ -169,17 +180,26 @@ def run_on(system: str, function, *args, numerics: bool = True, timeout: float =
     find_system(system)
     with tempfile.TemporaryDirectory() as folder:
         task, answer = Path(folder, "task"), Path(folder, "answer")
-        task.write_bytes(cloudpickle.dumps((function, args, numerics)))
+        task.write_bytes(cloudpickle.dumps((function, args, dict(numerics=numerics, backend=backend))))
         command = [sys.executable, "-m", "helpers.emulator.worker", system, str(task), str(answer)]
         try:
             ended = subprocess.run(
-                command, env=worker_environment(), timeout=timeout, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+                command,
+                env=worker_environment(),
+                timeout=timeout,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                text=True,
             )
         except subprocess.TimeoutExpired:
-            raise TimeoutError(f"{function.__name__} on {system} took longer than {timeout} s and was stopped.") from None
+            raise TimeoutError(
+                f"{function.__name__} on {system} took longer than {timeout} s and was stopped."
+            ) from None
         print(ended.stdout, end="")
         if not answer.exists():
-            raise RuntimeError(f"The process for {system} died with status {ended.returncode}:\n{ended.stderr[-2000:]}")
+            raise RuntimeError(
+                f"The process for {system} died with status {ended.returncode}:\n{ended.stderr[-2000:]}"
+            )
         result, error = cloudpickle.loads(answer.read_bytes())
     if error:
         raise RuntimeError(f"{function.__name__} failed on {system}:\n{error}")

@@ -43,7 +43,9 @@ def shard(
         check_cut(x, dim, axis, mesh.shape[index], layout)
         by_axis[index] = dim % x.ndim
     if by_axis[0] is not None and by_axis[0] == by_axis[1]:
-        raise ValueError(f"Both mesh axes would cut dimension {by_axis[0]}. Name a different dimension for each.")
+        raise ValueError(
+            f"Both mesh axes would cut dimension {by_axis[0]}. Name a different dimension for each."
+        )
     mapper = ttnn.ShardTensor2dMesh(mesh, mesh_shape=tuple(mesh.shape), dims=tuple(by_axis))
     return ttnn.from_torch(x, dtype=dtype, layout=layout, device=mesh, mesh_mapper=mapper)
 
@@ -94,7 +96,8 @@ def gather(tensor: ttnn.Tensor, **dims: int) -> torch.Tensor:
     join = {axis_index(mesh, axis): (axis, dim) for axis, dim in dims.items()}
     shards = shards_of(tensor)
     rows = [
-        along_axis([shards[row, col] for col in range(mesh.shape[1])], mesh, 1, join) for row in range(mesh.shape[0])
+        along_axis([shards[row, col] for col in range(mesh.shape[1])], mesh, 1, join)
+        for row in range(mesh.shape[0])
     ]
     return along_axis(rows, mesh, 0, join)
 
@@ -139,5 +142,7 @@ def mesh_of(tensor: ttnn.Tensor) -> ttnn.MeshDevice:
     if users is None:
         raise ValueError("This tensor is on a device that open_mesh did not open. Use a mesh from open_mesh.")
     if users == 0:
-        raise ValueError("This tensor's mesh has been closed. Make the tensor again on the mesh that is open now.")
+        raise ValueError(
+            "This tensor's mesh has been closed. Make the tensor again on the mesh that is open now."
+        )
     return tensor.device()

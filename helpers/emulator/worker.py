@@ -12,8 +12,8 @@ from helpers.mesh import open_mesh
 
 def main(system: str, task: str, answer: str) -> None:
     try:
-        function, args, numerics = cloudpickle.loads(Path(task).read_bytes())
-        result, error = function(open_mesh(system, numerics=numerics), *args), None
+        function, args, how = cloudpickle.loads(Path(task).read_bytes())
+        result, error = function(open_mesh(system, **how), *args), None
     except BaseException:
         result, error = None, traceback.format_exc()
     part = Path(f"{answer}.part")

@@ -1,0 +1,175 @@
+"""Predictions and checks: how the notebooks ask, and how they answer.
+
+    guess = predict("bytes that each chip sends", 196_608)      # before the reveal; `...` where there is no guess yet
+    guess.reveal(mesh.traffic.by_axis()["sp"], "bytes")
+
+    row_parallel = check.row_parallel(row_parallel)             # right | which mistake this is | what to do
+    check.row_parallel.hint(1)                                  # 1, 2, 3: each says more
+    check.row_parallel.answer()
+
+Nothing blocks: an exercise that is untouched or wrong says so and hands back the reference, so the notebook goes on.
+The exercises of a notebook are in the module of its name, `from helpers.exercises import mesh as check`.
+"""
+
+import contextlib
+import inspect
+import math
+import textwrap
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+import ttnn
+
+from helpers.mesh import current_mesh, run_on
+from helpers.tensors import shards_of
+
+
+@dataclass
+class Prediction:
+    question: str
+    guess: object
+
+    def reveal(self, actual, unit: str = ""):
+        """Prints the answer, and how far off the guess was. Returns the answer."""
+        print(f"{self.question}: {written(actual)} {unit}".rstrip())
+        print(
+            f"You said {written(self.guess)}: {distance(self.guess, actual)}"
+            if self.made
+            else "You made no prediction."
+        )
+        return actual
+
+    @property
+    def made(self) -> bool:
+        return self.guess is not ... and self.guess is not None
+
+
+def predict(question: str, guess=...) -> Prediction:
+    """Keeps a guess until its reveal. `...` stands for no guess yet."""
+    prediction = Prediction(question, guess)
+    if not prediction.made:
+        print(f"Your turn: {question}? Put your guess in place of the three dots, then run the next cell.")
+    return prediction
+
+
+def distance(guess, actual) -> str:
+    """How far off: as a factor for numbers, right or wrong for anything else."""
+    if guess == actual:
+        return "exactly right."
+    if not all(isinstance(x, (int, float)) for x in (guess, actual)):
+        return "not what happened."
+    if actual == 0 or guess <= 0:
+        return f"off by {written(abs(guess - actual))}."
+    factor = guess / actual
+    way = "high" if factor > 1 else "low"
+    off = max(factor, 1 / factor)
+    return f"{off:.3g} times too {way}." if off >= 1.1 else f"{off - 1:.1%} too {way}."
+
+
+def written(value) -> str:
+    return f"{value:,}" if isinstance(value, (int, float)) else str(value)
+
+
+@dataclass
+class Exercise:
+    """A function for the learner to write.
+
+    cases: makes a list of (arguments, right outcome). The inputs cannot pass by luck: nothing uniform or symmetric,
+    every dimension another size; the outcome is computed without the reference.
+    mistakes: what it is, in a sentence -> a function that makes it.
+    """
+
+    name: str
+    reference: Callable
+    cases: Callable[[], list[tuple[tuple, object]]]
+    mistakes: dict[str, Callable]
+    hints: tuple[str, str, str]
+    needs_mesh: bool = False  # at least 2x2, or most mistakes could not be seen
+
+    def __call__(self, attempt: Callable) -> Callable:
+        """Says right, or which mistake this is. Returns the attempt if it is right, else the reference."""
+        if self.needs_mesh and min(current_mesh().shape) < 2:
+            say(
+                f"{current_mesh().system} has too few chips to tell right from wrong: checking on emulated galaxy."
+            )
+            right, verdict = run_on("galaxy", lambda mesh: self.judge(attempt), backend="emulated")
+        else:
+            with untouched_traffic():
+                right, verdict = self.judge(attempt)
+        say(verdict)
+        if not right:
+            say(
+                f"Help: check.{self.name}.hint(1), then 2 and 3, then check.{self.name}.answer(). The notebook goes on with the reference."
+            )
+        return attempt if right else self.reference
+
+    def judge(self, attempt: Callable) -> tuple[bool, str]:
+        """(right, what to tell the learner)"""
+        cases = self.cases()
+        try:
+            results = [outcome(attempt(*args)) for args, _ in cases]
+        except Exception as error:
+            return False, f"{self.name} stopped with {type(error).__name__}: {str(error).splitlines()[0]}"
+        if any(result is None for result in results):
+            return False, f"{self.name} is yours to write: it returns nothing yet."
+        if all(same(result, right) for result, (_, right) in zip(results, cases)):
+            return True, f"{self.name} is right."
+        for mistake, function in self.mistakes.items():
+            if all(same(result, outcome(function(*args))) for result, (args, _) in zip(results, cases)):
+                return False, f"{self.name} is not right yet: {mistake}"
+        return False, f"{self.name} is not right yet. {difference(results[0], cases[0][1])}"
+
+    def hint(self, number: int) -> None:
+        """Prints the first, second or third hint."""
+        if number not in (1, 2, 3):
+            raise ValueError(f"There are hints 1, 2 and 3, not {number}.")
+        say(f"Hint {number}: {self.hints[number - 1]}")
+
+    def answer(self) -> None:
+        """Prints the reference."""
+        print(textwrap.dedent(inspect.getsource(self.reference)))
+
+
+@contextlib.contextmanager
+def untouched_traffic():
+    """What a check sends is not the notebook's traffic."""
+    sent = current_mesh().traffic.sent
+    before = list(sent)
+    yield
+    sent[:] = before
+
+
+def say(text: str) -> None:
+    print(textwrap.fill(text, 100))
+
+
+def outcome(result):
+    """What of a result counts: of a tensor on the mesh, what every chip holds, (chips, ...)."""
+    if result is ...:
+        return None
+    if isinstance(result, ttnn.Tensor):
+        return torch.stack(list(shards_of(result).values())).float()
+    return tuple(result) if isinstance(result, list) else result
+
+
+def same(result, right) -> bool:
+    """Equal, for tensors within 2 % of the largest value: bfloat16 keeps 8 bits."""
+    if isinstance(right, torch.Tensor):
+        if not isinstance(result, torch.Tensor) or result.shape != right.shape:
+            return False
+        return torch.allclose(result.float(), right.float(), rtol=0, atol=0.02 * right.abs().max().item())
+    if isinstance(right, float):
+        return isinstance(result, (int, float)) and math.isclose(result, right, rel_tol=1e-6)
+    return type(result) is type(right) and result == right
+
+
+def difference(result, right) -> str:
+    if isinstance(right, torch.Tensor):
+        if not isinstance(result, torch.Tensor):
+            return f"It should return a tensor on the mesh, and returned {type(result).__name__}."
+        if result.shape != right.shape:
+            return f"Each chip should hold {tuple(right.shape[1:])}, and holds {tuple(result.shape[1:])}."
+        wrong = [chip for chip, (a, b) in enumerate(zip(result, right)) if not same(a, b)]
+        return f"The shapes are right, the values are wrong on {len(wrong)} of {len(right)} chips."
+    return f"For the first test it should give {right}, and gave {result}."

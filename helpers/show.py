@@ -1,0 +1,152 @@
+"""Pictures of the mesh and of what its chips hold. Each one says in its corner which mesh made it."""
+
+import itertools
+
+import matplotlib.pyplot as plt
+import torch
+import ttnn
+import yaml
+from matplotlib.figure import Figure
+from matplotlib.patches import FancyArrowPatch, FancyBboxPatch, Rectangle
+
+from helpers.mesh import label
+from helpers.systems import HOP_LATENCY_S, SYSTEMS
+from helpers.tensors import mesh_of, placement
+
+INK, PALE, LINK = "#222222", "#e9e9e9", "#8a8a8a"
+# Okabe and Ito's palette: told apart with any kind of colour vision.
+COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#F0E442", "#999999")
+
+
+def signed(figure: Figure, by: str) -> Figure:
+    """Writes who made the figure into its corner, and keeps pyplot from showing it a second time."""
+    if figure.get_layout_engine() is not None:
+        figure.get_layout_engine().set(rect=(0, 0.05, 1, 0.95))
+    figure.text(0.995, 0.01, by, ha="right", va="bottom", fontsize=8, color="#666666")
+    plt.close(figure)
+    return figure
+
+
+def links(mesh: ttnn.MeshDevice) -> dict[tuple, int]:
+    """(chip, chip) -> number of Ethernet links, chips as (row, column), read from ttnn's own cluster descriptor."""
+    with open(ttnn.cluster.serialize_cluster_descriptor()) as file:
+        wired = yaml.safe_load(file)["ethernet_connections"]
+    coords = list(itertools.product(*map(range, mesh.shape)))
+    chips = {mesh.get_device_id(ttnn.MeshCoordinate(*coord)): coord for coord in coords}
+    found = {}
+    for ends in wired:
+        pair = tuple(sorted(chips[end["chip"]] for end in ends))
+        found[pair] = found.get(pair, 0) + 1
+    return found
+
+
+def chips(mesh: ttnn.MeshDevice, highlight: tuple[int, int] | None = None) -> Figure:
+    """The chips in their grid, their links, and the mesh's two named axes."""
+    rows, cols = mesh.shape
+    figure, axes = plt.subplots(figsize=(1.15 * cols + 1.2, 1.0 * rows + 1.2))
+    for ((r0, c0), (r1, c1)), count in links(mesh).items():
+        wraps = abs(r0 - r1) + abs(c0 - c1) > 1  # the cable that closes a torus
+        bend = "arc3,rad=0.2" if wraps else "arc3"
+        wire = FancyArrowPatch(
+            (c0, r0),
+            (c1, r1),
+            arrowstyle="-",
+            color=LINK,
+            lw=count,
+            connectionstyle=bend,
+            zorder=1,
+            alpha=0.5 if wraps else 1,
+        )
+        axes.add_patch(wire)
+    for r, c in itertools.product(range(rows), range(cols)):
+        colour = COLOURS[1] if (r, c) == highlight else COLOURS[4]
+        axes.add_patch(
+            FancyBboxPatch(
+                (c - 0.3, r - 0.26), 0.6, 0.52, "round,pad=0,rounding_size=0.08", fc=colour, ec=INK, zorder=2
+            )
+        )
+        axes.text(c, r, f"{r}, {c}", ha="center", va="center", fontsize=10, color=INK, zorder=3)
+    names = {index: name for name, index in mesh.system.axes.items()}
+    axes.set_xlabel(f"columns: axis 1, {names[1]}", fontsize=11)
+    axes.set_ylabel(f"rows: axis 0, {names[0]}", fontsize=11)
+    axes.set(xlim=(-0.7, cols - 0.3), ylim=(rows - 0.3, -0.7), xticks=[], yticks=[], aspect="equal")
+    axes.spines[:].set_visible(False)
+    counts = sorted(set(links(mesh).values()))
+    wires = f", {counts[0]} Ethernet links between neighbours" if counts else ""
+    axes.set_title(f"{mesh.get_num_devices()} chip{'s' * (mesh.get_num_devices() > 1)}{wires}", fontsize=12)
+    return signed(figure, label(mesh))
+
+
+def holdings(tensors: dict[str, ttnn.Tensor], highlight: tuple[int, int] | None = None) -> Figure:
+    """For each named tensor the grid of chips, and in each chip the part of the last two dimensions that it holds.
+
+    Equal parts have equal colours. Raises ValueError as helpers.tensors.mesh_of does.
+    """
+    mesh = mesh_of(next(iter(tensors.values())))
+    across = min(len(tensors), 2)
+    down = -(-len(tensors) // across)
+    rows, cols = mesh.shape
+    figure, panels = plt.subplots(
+        down,
+        across,
+        figsize=(0.62 * cols * across + 1, (0.62 * rows + 0.7) * down + 0.3),
+        squeeze=False,
+        layout="constrained",
+    )
+    for panel in panels.flat:
+        panel.axis("off")
+    for (title, tensor), panel in zip(tensors.items(), panels.flat):
+        draw_holding(panel, tensor, highlight)
+        panel.set_title(title, fontsize=11)
+    return signed(figure, label(mesh))
+
+
+def draw_holding(panel, tensor: ttnn.Tensor, highlight) -> None:
+    """One small square a chip: the whole tensor in grey, and on it the part that the chip holds."""
+    held = {chip: [(part.start, part.stop) for part in parts[-2:]] for chip, parts in placement(tensor).items()}
+    height, width = (max(part[i][1] for part in held.values()) for i in (0, 1))
+    kinds = sorted({tuple(part) for part in held.values()})
+    for (r, c), part in held.items():
+        colour = plt.cm.viridis(kinds.index(tuple(part)) / max(1, len(kinds) - 1)) if len(kinds) > 1 else COLOURS[0]
+        left, top, side = c + 0.12, r + 0.12, 0.76
+        (y0, y1), (x0, x1) = part
+        corner = left + side * x0 / width, top + side * y0 / height
+        panel.add_patch(Rectangle((left, top), side, side, fc=PALE, ec=LINK, lw=0.8))
+        panel.add_patch(Rectangle(corner, side * (x1 - x0) / width, side * (y1 - y0) / height, fc=colour))
+        if (r, c) == highlight:
+            panel.add_patch(Rectangle((left, top), side, side, fill=False, ec=COLOURS[5], lw=2.5, zorder=3))
+    rows, cols = (1 + max(chip[i] for chip in held) for i in (0, 1))
+    panel.set(xlim=(0, cols), ylim=(rows, 0), aspect="equal")
+
+
+def matrices(named: dict[str, torch.Tensor], mesh: ttnn.MeshDevice) -> Figure:
+    """Heat maps of matrices (rows, columns) side by side, on one colour scale."""
+    largest = max(matrix.abs().max().item() for matrix in named.values())
+    figure, panels = plt.subplots(
+        1, len(named), figsize=(2.0 * len(named) + 1.2, 2.7), squeeze=False, layout="constrained"
+    )
+    for (title, matrix), panel in zip(named.items(), panels[0]):
+        image = panel.imshow(matrix.float(), cmap="PuOr", vmin=-largest, vmax=largest, aspect="auto")
+        panel.set_title(title, fontsize=10)
+        panel.set(xticks=[], yticks=[])
+    panels[0][0].set_ylabel("tokens")
+    panels[0][0].set_xlabel("features")
+    figure.colorbar(image, ax=panels, label="value")
+    return signed(figure, label(mesh))
+
+
+def link_times(messages: list[int], names=("t3000", "galaxy")) -> Figure:
+    """Predicted time of one hop against the size of the message, from links, bandwidth and latency on paper."""
+    figure, axes = plt.subplots(figsize=(7.2, 3.8), layout="constrained")
+    for name, colour, style in zip(names, COLOURS, ("-", "--")):
+        rate = SYSTEMS[name].hop_bytes_per_s
+        microseconds = [1e6 * (HOP_LATENCY_S + size / rate) for size in messages]
+        axes.loglog(messages, microseconds, style, color=colour, lw=2.2, label=f"{name}: {rate / 1e9:g} GB/s")
+    floor = 1e6 * HOP_LATENCY_S
+    axes.axhline(floor, color=LINK, lw=1, ls=":")
+    axes.text(messages[-1], 1.15 * floor, f"latency of one hop: {floor:.1f} µs", ha="right", fontsize=9, color=INK)
+    axes.set(xlabel="message (bytes)", ylabel="predicted time of one hop (µs)")
+    axes.set_title("Small messages pay for latency, large ones for bandwidth", fontsize=12)
+    axes.legend(frameon=False)
+    axes.grid(alpha=0.25)
+    return signed(figure, "predicted on paper, not measured")
