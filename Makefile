@@ -25,7 +25,7 @@ test: setup
 	$(python) -m pytest --nbval-lax --nbval-current-env --nbval-cell-timeout 300 -n 2 --dist loadfile tests $(notebooks)
 
 lab: setup
-	$(python) -m jupyterlab $(firstword $(notebooks))
+	$(python) -m jupyterlab $(if $(filter 0,$(shell id -u)),--allow-root) $(firstword $(notebooks))
 
 notebooks: setup
 	@$(python) -m tools.notebooks --only '$(ONLY)'

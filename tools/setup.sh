@@ -89,7 +89,7 @@ explain() { # the installer's many lines as one
     *"error sending request"* | *"dns error"* | *"Failed to fetch"* | *"onnection"* | *"No matching distribution"*)
         fail "the package index could not be reached; check the network or the proxy settings, then run this again." ;;
     esac
-    fail "installing failed ($(grep -m 1 -E '^ *(error|cause)' "$log" | tr -s ' ')); all of it is in $log."
+    fail "installing failed ($(grep -m 1 -iE '^ *(error|cause)' "$log" | tr -s ' ')); all of it is in $log."
 }
 
 install() {
