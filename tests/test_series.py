@@ -48,6 +48,11 @@ def test_failure_names_notebook_cell_and_error_and_the_next_one_still_runs(toy, 
     assert (out / "02_next.html").exists()
 
 
+def test_long_errors_are_cut(toy, capsys):
+    _, _, ending = run(toy("01_toy", "raise ValueError('first\\n' + 'x' * 1000)"), capsys)
+    assert "ValueError: first xxx" in ending and ending.endswith("xxx ...") and len(ending) < 400
+
+
 def test_dead_kernel(toy, capsys):
     _, _, ending = run(toy("01_toy", "import os", "os._exit(1)"), capsys)
     assert ending == "\nFAILED 01_toy, cell [3] `os._exit(1)`: the kernel died"

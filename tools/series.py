@@ -59,7 +59,8 @@ def describe(error: Exception | None, cell) -> str:
     if isinstance(error, DeadKernelError):
         return "the kernel died"
     last = [f"{o.ename}: {o.evalue}" for o in cell.outputs if o.output_type == "error"][-1:]
-    return (last or [f"{type(error).__name__}: {error}"])[0].strip().splitlines()[0]
+    text = " ".join((last or [f"{type(error).__name__}: {error}"])[0].split())
+    return text if len(text) <= 300 else text[:300] + " ..."
 
 
 def failure(error: Exception | None, notebook) -> str | None:
