@@ -91,7 +91,7 @@ def _open(system: System, backend: str, numerics: bool) -> ttnn.MeshDevice:
     _system = system
     ttnn.set_fabric_config(fabric(system))
     try:
-        mesh = ttnn.open_mesh_device(ttnn.MeshShape(*system.mesh))
+        mesh = ttnn.open_mesh_device(ttnn.MeshShape(*system.mesh), dispatch_core_config=dispatch(backend))
     except RuntimeError as error:
         if backend == "emulated":
             toolchain.drop_kernels()
@@ -111,6 +111,15 @@ def fabric(system: System) -> ttnn.FabricConfig:
     if system.num_chips == 1:
         return ttnn.FabricConfig.DISABLED
     return ttnn.FabricConfig.FABRIC_1D_RING if system.torus else ttnn.FabricConfig.FABRIC_1D
+
+
+def dispatch(backend: str) -> ttnn.DispatchCoreConfig | None:
+    """Which cores hand out the work: ttnn's own choice, but on an emulated mesh always worker cores.
+
+    On a mock cluster ttnn 0.81.1 checks programs against the grid of worker dispatch even where it dispatches from
+    Ethernet cores (tenstorrent/tt-mlir issue 9235).
+    """
+    return ttnn.DispatchCoreConfig(ttnn.DispatchCoreType.WORKER) if backend == "emulated" else None
 
 
 def wrong_system(system: System, backend: str, found: str) -> str:

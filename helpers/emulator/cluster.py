@@ -30,7 +30,9 @@ class Board:
 
 BOARDS = {
     "n150": Board(0x18, 1, tensix=(0b1,)),
-    "n300": Board(0x14, 2, tensix=(0b11, 0b11)),
+    # A real n300 loses two rows and dispatches from its Ethernet cores; here it loses one and dispatches from another
+    # (see helpers.mesh.dispatch). Either way ttnn is left with 8x8.
+    "n300": Board(0x14, 2, tensix=(0b1, 0b1)),
     "ubb": Board(0x35, 32, tensix=(0,) * 32, pcie=(0,) * 32, on_pcie=32),
     "p150": Board(0x40, 1, tensix=(0b11000000,), eth=0b100100000, pcie=(0b10,)),
     "p300": Board(0x45, 2, tensix=(0b101, 0b100000100), eth=0b100100000, pcie=(0b10, 0b01), on_pcie=2),
