@@ -190,7 +190,7 @@ def run_on(
     with tempfile.TemporaryDirectory() as folder:
         task, answer = Path(folder, "task"), Path(folder, "answer")
         task.write_bytes(cloudpickle.dumps((function, args, dict(numerics=numerics, backend=backend))))
-        command = [sys.executable, "-m", "helpers.emulator.worker", system, str(task), str(answer)]
+        command = [sys.executable, "-m", "helpers.worker", system, str(task), str(answer)]
         try:
             ended = subprocess.run(
                 command,
