@@ -19,6 +19,8 @@ from helpers.emulator.memory import Memory
 
 # Python wrappers around other ops: what they call is emulated, one by one.
 TRANSPARENT = {"ttnn.as_tensor", "ttnn.to_torch", "ttnn.pearson_correlation_coefficient"}
+# With these ttnn asks for no answer where it would not compare one.
+COMPARISON_HINTS = {"_ttnn_skip_comparison", "_ttnn_input_is_bfloat8_b"}
 SILENT = {"ttnn.deallocate"}  # nothing to compute
 real_call = ttnn.decorators.FastOperation.__call__
 real_to_torch = ttnn.decorators.to_torch_for_comparison
@@ -72,7 +74,7 @@ class Emulator:
             return result
         if op.golden_function is None:
             raise NotImplementedError(no_golden(op))
-        where = (inputs or outputs)[0]
+        where = next(filter(on_device, outputs))  # not an input: the op may have freed it
         num_chips = len(where.device_coords())
         if getattr(op.golden_function, "over_mesh", False):
             values = self._over_mesh(op, args, kwargs, shards, tuple(where.device().shape))
@@ -96,10 +98,18 @@ class Emulator:
         with self._within(chip):
             prepare = op.preprocess_golden_function_inputs or ttnn.decorators.default_preprocess_golden_function_inputs
             golden_args, golden_kwargs = prepare(args, kwargs)
+            golden_kwargs = {name: value for name, value in golden_kwargs.items() if name not in COMPARISON_HINTS}
             if writes_in_place(op):
                 golden_args, golden_kwargs = clone((golden_args, golden_kwargs))
-            with torch.no_grad(), golden_errors(op):
-                return torch_tensors_in(op.golden_function(*golden_args, **golden_kwargs))
+            if is_backward(op):
+                golden_args, golden_kwargs = ttnn.decorators.prepare_backward_golden_inputs((golden_args, golden_kwargs))
+            inputs = torch_tensors_in([*golden_args, *golden_kwargs.values()])
+            before = [tensor._version for tensor in inputs]
+            with torch.set_grad_enabled(is_backward(op)), golden_errors(op):
+                outputs = torch_tensors_in(op.golden_function(*golden_args, **golden_kwargs))
+            if not writes_in_place(op) and [tensor._version for tensor in inputs] != before:
+                raise RuntimeError(f"The golden function of {op.python_fully_qualified_name} wrote over its inputs.")
+            return outputs
 
     def _over_mesh(self, op, args, kwargs, shards, mesh_shape):
         """values[output][chip] of an op in which chips exchange data; its golden function sees all chips at once."""
@@ -121,10 +131,12 @@ class Emulator:
                     self.memory.write(tensor, list(of_chips))
 
     def _of_chip(self, tensor):
-        if not on_device(tensor):
-            shards = transfers.host_values(tensor)
-            return shards[min(self._chip, len(shards) - 1)]
-        return self._shards[id(tensor)][self._chip] if id(tensor) in self._shards else None
+        if id(tensor) in self._shards:
+            return self._shards[id(tensor)][self._chip]
+        if on_device(tensor):  # freed before the call
+            return None
+        shards = transfers.host_values(tensor)
+        return shards[min(self._chip, len(shards) - 1)]
 
     def to_torch_for_comparison(self, tensor, *args, **kwargs):
         """Takes the place of ttnn's function of that name, with which golden inputs are prepared."""
@@ -168,7 +180,11 @@ def golden_errors(op):
 
 def writes_in_place(op) -> bool:
     name = op.python_fully_qualified_name
-    return name.endswith(("_", "_bw")) or "cache" in name
+    return name.endswith("_") or is_backward(op) or "cache" in name
+
+
+def is_backward(op) -> bool:
+    return op.python_fully_qualified_name.endswith("_bw")
 
 
 def on_device(tensor: ttnn.Tensor) -> bool:

@@ -43,6 +43,10 @@ class Memory:
             values = [values[shadow.coords.index(coord)] for coord in coords]
         return share(values, lambda value: as_shape(value, tuple(tensor.shape)))  # a view of another shape, perhaps
 
+    def holds(self, tensor: ttnn.Tensor) -> bool:
+        """Whether the values of a device tensor are known: its own, or those of the buffer that it is a view of."""
+        return tensor.buffer_unique_id() in self._shadows
+
     def write(self, tensor: ttnn.Tensor, values: list[torch.Tensor]) -> None:
         """Stores one value per chip. Raises RuntimeError where a value's shape is not the tensor's."""
         shape = tuple(tensor.shape)

@@ -127,3 +127,15 @@ def rotate_half(input_tensor, **options):
 @golden_of(ttnn.experimental.view)
 def view(input_tensor, shape, **options):
     return input_tensor.reshape(tuple(shape))
+
+
+# ttnn's own golden functions of the following ops do not do all that the ops do.
+
+
+@golden_of(ttnn.prelu)
+def prelu(input_tensor_a, input_tensor_b, **options):
+    """A slope, or one per channel. ttnn's refuses a slope tensor of the input's rank, the form of the op's example."""
+    slope = torch.as_tensor(input_tensor_b)
+    if slope.ndim == 1 and slope.numel() > 1:
+        slope = slope.reshape(-1, *[1] * (input_tensor_a.ndim - 2))
+    return torch.where(input_tensor_a > 0, input_tensor_a, slope * input_tensor_a)

@@ -101,8 +101,8 @@ OPS = {
 NO_VALUES = "This mesh was opened with numerics=False, for a dry run: its tensors have shapes and places, but no values."
 
 # Methods of ttnn.Tensor that read a device tensor without going through an op.
-READERS = ("to_torch", "to_numpy", "to_list", "item", "__repr__", "__str__")
-real_methods = {name: getattr(ttnn.Tensor, name) for name in (*READERS, "cpu", "to")}
+READERS = ("to_torch", "to_torch_with_padded_shape", "to_numpy", "to_list", "item", "__repr__", "__str__")
+real_methods = {name: getattr(ttnn.Tensor, name) for name in (*READERS, "cpu", "to", "reshape")}
 
 
 def install(emulator) -> None:
@@ -132,9 +132,17 @@ def install(emulator) -> None:
                 emulator.memory.write(result, spread(source, result))
         return result
 
+    def reshape(tensor, *args, **kwargs):
+        result = real_methods["reshape"](tensor, *args, **kwargs)
+        if emulator.numerics and followed(tensor) and not emulator.memory.holds(result):  # a copy, not a view
+            with emulator._within():
+                shape = tuple(result.shape)
+                emulator.memory.write(result, share(emulator.memory.read(tensor), lambda value: value.reshape(shape)))
+        return result
+
     for name in READERS:
         setattr(ttnn.Tensor, name, reader(name))
-    ttnn.Tensor.cpu, ttnn.Tensor.to = cpu, to
+    ttnn.Tensor.cpu, ttnn.Tensor.to, ttnn.Tensor.reshape = cpu, to, reshape
 
 
 def uninstall() -> None:
