@@ -216,8 +216,6 @@ def run_on(
 
 
 def worker_environment() -> dict[str, str]:
-    """This process's environment without the system that it emulates."""
+    """This process's environment and import path, without the system that it emulates."""
     kept = {name: value for name, value in os.environ.items() if name != "TT_METAL_MOCK_CLUSTER_DESC_PATH"}
-    root = str(Path(__file__).parent.parent)
-    kept["PYTHONPATH"] = os.pathsep.join(filter(None, (root, kept.get("PYTHONPATH"))))
-    return kept
+    return kept | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
