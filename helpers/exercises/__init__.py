@@ -165,11 +165,11 @@ def same(result, right) -> bool:
 
 
 def difference(result, right) -> str:
-    if isinstance(right, torch.Tensor):
-        if not isinstance(result, torch.Tensor):
-            return f"It should return a tensor on the mesh, and returned {type(result).__name__}."
-        if result.shape != right.shape:
-            return f"Each chip should hold {tuple(right.shape[1:])}, and holds {tuple(result.shape[1:])}."
-        wrong = [chip for chip, (a, b) in enumerate(zip(result, right)) if not same(a, b)]
-        return f"The shapes are right, the values are wrong on {len(wrong)} of {len(right)} chips."
-    return f"For the first test it should give {right}, and gave {result}."
+    if not isinstance(right, torch.Tensor):
+        return f"For the first test it should give {right}, and gave {result}."
+    if not isinstance(result, torch.Tensor) or result.shape[:1] != right.shape[:1]:
+        return f"It should return a tensor on the mesh, and returned {type(result).__name__}."
+    if result.shape != right.shape:
+        return f"Each chip should hold {tuple(right.shape[1:])}, and holds {tuple(result.shape[1:])}."
+    wrong = [chip for chip, (mine, its) in enumerate(zip(result, right)) if not same(mine, its)]
+    return f"The shapes are right, the values are wrong on {len(wrong)} of {len(right)} chips."

@@ -1,0 +1,78 @@
+"""Pictures hold what they claim to show, and say which mesh made them."""
+
+import pytest
+import torch
+from matplotlib.patches import FancyBboxPatch, Rectangle
+
+from helpers import show
+from helpers.explorer import PLACEMENTS, Explorer
+from helpers.mesh import close_mesh, open_mesh, run_on
+from helpers.tensors import replicate, shard
+
+
+@pytest.fixture(scope="module")
+def mesh():
+    mesh = open_mesh("galaxy")
+    yield mesh
+    close_mesh(mesh)
+
+
+def texts(figure):
+    return [text.get_text() for text in figure.findobj(lambda a: hasattr(a, "get_text"))]
+
+
+def test_links_are_those_of_the_descriptor(mesh):
+    wires = show.links(mesh)
+    assert len(wires) == 4 * 7 + 8 * 3 and set(wires.values()) == {4}
+    assert all(abs(r0 - r1) + abs(c0 - c1) == 1 for (r0, c0), (r1, c1) in wires)
+
+
+def test_the_grid_has_every_chip_and_its_maker(mesh):
+    figure = show.chips(mesh, highlight=(2, 5))
+    boxes = figure.findobj(FancyBboxPatch)
+    assert len(boxes) == 32 and len({box.get_facecolor() for box in boxes}) == 2
+    assert {"2, 5", "3, 7", "emulated galaxy 4x8", "rows: axis 0, tp", "columns: axis 1, sp"} <= set(texts(figure))
+
+
+def test_a_torus_has_the_wires_that_close_it():
+    wires = run_on("galaxy_torus", show.links)
+    assert len(wires) == 64 and wires[(0, 0), (0, 7)] == 4 and wires[(0, 3), (3, 3)] == 4
+
+
+def test_holdings_draw_the_part_that_each_chip_holds(mesh):
+    x = torch.randn(1, 1, 256, 512)
+    figure = show.holdings({"whole": replicate(x, mesh), "cut": shard(x, mesh, sp=2, tp=3)}, highlight=(1, 2))
+    whole, cut = figure.axes
+    parts = [p for p in cut.findobj(Rectangle) if p.get_facecolor() not in (cut.patch.get_facecolor(),)]
+    sizes = {(round(p.get_width(), 4), round(p.get_height(), 4)) for p in parts}
+    assert (round(0.76 / 4, 4), round(0.76 / 8, 4)) in sizes  # a quarter of the features, an eighth of the tokens
+    assert len({p.get_facecolor() for p in parts}) > 30 > len({p.get_facecolor() for p in whole.findobj(Rectangle)})
+    assert "emulated galaxy 4x8" in texts(figure)
+
+
+def test_predicted_times_are_called_predicted():
+    figure = show.link_times([2**k for k in range(8, 28)])
+    said = texts(figure)
+    assert "predicted on paper, not measured" in said and "message (bytes)" in said
+    assert {"t3000: 12.5 GB/s", "galaxy: 50 GB/s"} <= set(said)
+    slow, fast = (line.get_ydata() for line in figure.axes[0].lines[:2])
+    assert slow[0] == pytest.approx(0.7 + 256 / 12.5e9 * 1e6) and slow[-1] > 3.9 * fast[-1]
+
+
+def test_the_explorer_follows_its_controls_and_has_a_still_picture(mesh):
+    explorer = Explorer(mesh)
+    shown = explorer._repr_mimebundle_()
+    assert "application/vnd.jupyter.widget-view+json" in shown and shown["image/png"].startswith("iVBOR")
+    pictures = {explorer.picture.value}
+    for how in PLACEMENTS:
+        explorer.how.value = how
+        pictures.add(explorer.picture.value)
+    explorer.col.value = 0
+    pictures.add(explorer.picture.value)
+    assert len(pictures) == len(PLACEMENTS) + 1
+
+
+def test_matrices_share_one_scale(mesh):
+    figure = show.matrices({"a": torch.randn(4, 6), "b": 5 * torch.randn(4, 6)}, mesh)
+    limits = {image.get_clim() for panel in figure.axes for image in panel.images}
+    assert len(limits) == 1 and "emulated galaxy 4x8" in texts(figure)
