@@ -9,6 +9,7 @@ sp; then every tensor that has the letter is cut there, and the others are copie
 is itself. Alternatives are separated by `|`. The torch function sees the tensors whole.
 """
 
+import functools
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -193,5 +194,17 @@ def all_lengths(draw, shapes, cut, layout):
 def opened():
     """The body of each file's `mesh` fixture."""
     mesh = open_mesh("galaxy")
+    yield mesh
+    close_mesh(mesh)
+
+
+def opened_for_convolutions():
+    """With the part of L1 that ttnn's convolutions and pools keep their tables in: without it they do not run."""
+    real = ttnn.open_mesh_device
+    ttnn.open_mesh_device = functools.partial(real, l1_small_size=32768)
+    try:
+        mesh = open_mesh("galaxy")
+    finally:
+        ttnn.open_mesh_device = real
     yield mesh
     close_mesh(mesh)

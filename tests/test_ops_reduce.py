@@ -25,7 +25,7 @@ REDUCE = {
     "sum keepdim": r(KEPT, lambda x: ttnn.sum(x, dim=-1, keepdim=True), lambda x: x.sum(-1, keepdim=True)),
     "sum rows": r(OVER_ROWS, lambda x: ttnn.sum(x, dim=-2), lambda x: x.sum(-2)),
     "sum channels": r(OVER_CHANNELS, lambda x: ttnn.sum(x, dim=1), lambda x: x.sum(1)),
-    "sum of two": r("A B c d -> A B", lambda x: ttnn.sum(x, dim=(-2, -1)), lambda x: x.sum((-2, -1)), values=POSITIVE),
+    "sum of two": r("A B c d -> A B", lambda x: ttnn.sum(x, dim=(-2, -1)), lambda x: x.sum((-2, -1))),
     "sum scaled": r(OVER_LAST, lambda x: ttnn.sum(x, dim=-1, scalar=0.5), lambda x: 0.5 * x.sum(-1)),
     "mean": r(OVER_LAST, lambda x: ttnn.mean(x, dim=-1), lambda x: x.mean(-1)),
     "mean rows": r(OVER_ROWS, lambda x: ttnn.mean(x, dim=2), lambda x: x.mean(2)),
@@ -50,9 +50,9 @@ REDUCE = {
     "cumsum reversed": r("A b C D", lambda x: ttnn.cumsum(x, dim=1, reverse_order=True), lambda x: x.flip(1).cumsum(1).flip(1), dtypes=TWO_FLOATS),
     "cumsum to dtype": r("A B c D", lambda x: ttnn.cumsum(x, 2, dtype=ttnn.float32), lambda x: x.cumsum(2), dtypes=(ttnn.bfloat16,)),
     "cumprod": r("A b C D", lambda x: ttnn.cumprod(x, dim=1), lambda x: x.cumprod(1), dtypes=TWO_FLOATS),
-    "fast_reduce_nc": r("a B C D -> 1 B C D", lambda x: ttnn.experimental.fast_reduce_nc(x, dims=[0]), lambda x: x.sum(0, keepdim=True), dtypes=(ttnn.bfloat16,)),
+    "fast_reduce_nc": r("a B C*32 D*32 -> 1 B C*32 D*32", lambda x: ttnn.experimental.fast_reduce_nc(x, dims=[0]), lambda x: x.sum(0, keepdim=True), dtypes=(ttnn.bfloat16,)),
     "sum integers": r(OVER_LAST, lambda x: ttnn.sum(x, dim=-1), lambda x: x.sum(-1), values=integers(-99, 99), dtypes=(ttnn.int32,), exact=True),
-    "ema": r("1 B c*32 D -> 1 B c*32 D", lambda x: ttnn.ema(x, 0.25), lambda x: ema(x, 0.25), dtypes=(ttnn.bfloat16,)),
+    "ema": r("1 B C*32 d", lambda x: ttnn.ema(x, 0.25), lambda x: ema(x, 0.25), dtypes=(ttnn.bfloat16,)),
     "mse_loss": r("a b c d, a b c d -> 1", lambda x, y: ttnn.reshape(ttnn.mse_loss(x, y, reduction=ttnn.LossReductionMode.MEAN), (1,)), lambda x, y: ((x - y) ** 2).mean().reshape(1), dtypes=(ttnn.bfloat16,)),
     "l1_loss": r("A B C D, A B C D -> A B C D", lambda x, y: ttnn.l1_loss(x, y, reduction=ttnn.LossReductionMode.NONE), lambda x, y: (x - y).abs(), dtypes=(ttnn.bfloat16,)),
     "moreh_sum": r("A B c D -> A B 1 D", lambda x: ttnn.moreh_sum(x, dim=2, keepdim=True), lambda x: x.sum(2, keepdim=True), dtypes=(ttnn.bfloat16,)),
@@ -62,8 +62,8 @@ REDUCE = {
 
 
 def ema(x, alpha):
-    """y_t = alpha y_(t-1) + (1 - alpha) x_t along the last dimension"""
-    out, y = [], torch.zeros_like(x[..., 0])
+    """y_t = alpha y_(t-1) + (1 - alpha) x_t along the last dimension, from y_0 = x_0"""
+    out, y = [], x[..., 0]
     for t in range(x.shape[-1]):
         y = alpha * y + (1 - alpha) * x[..., t]
         out.append(y)

@@ -21,6 +21,8 @@ from helpers.emulator.memory import Memory
 TRANSPARENT = {"ttnn.as_tensor", "ttnn.to_torch", "ttnn.pearson_correlation_coefficient"}
 # With these ttnn asks for no answer where it would not compare one.
 COMPARISON_HINTS = {"_ttnn_skip_comparison", "_ttnn_input_is_bfloat8_b"}
+# Ops whose host code brings the whole process down on a mock cluster.
+CRASHES = {"ttnn.point_to_point"}
 SILENT = {"ttnn.deallocate"}  # nothing to compute
 real_call = ttnn.decorators.FastOperation.__call__
 real_to_torch = ttnn.decorators.to_torch_for_comparison
@@ -49,6 +51,10 @@ class Emulator:
         name = op.python_fully_qualified_name
         if self._chip is not None and name == "ttnn.to_torch":
             return self._of_chip(args[0])
+        if name in CRASHES:
+            raise NotImplementedError(
+                f"{name} cannot run without chips: ttnn itself crashes. ttnn.broadcast sends one chip's tensor to others."
+            )
         if self._inside or name in SILENT or name in TRANSPARENT:
             return real_call(op, *args, **kwargs)
         if not self.numerics:

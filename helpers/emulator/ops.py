@@ -1,8 +1,10 @@
 """Golden functions for single-chip ops that ttnn 0.81.1 carries none for, or none that fits per-chip shards.
 
 Each is what the op's documentation says, in torch, and is tested against torch or the op's counterpart
-(tests/test_ops.py). An op that you need and do not find here raises an error that says so.
+(tests/test_ops_models.py). An op that you need and do not find here raises an error that says so.
 """
+
+import math
 
 import torch
 import torch.nn.functional as F
@@ -139,3 +141,85 @@ def prelu(input_tensor_a, input_tensor_b, **options):
     if slope.ndim == 1 and slope.numel() > 1:
         slope = slope.reshape(-1, *[1] * (input_tensor_a.ndim - 2))
     return torch.where(input_tensor_a > 0, input_tensor_a, slope * input_tensor_a)
+
+
+@golden_of(ttnn.layer_norm)
+def layer_norm(input_tensor, *, epsilon=1e-12, weight=None, bias=None, residual_input_tensor=None, **options):
+    """ttnn's adds the residual to the input in place."""
+    if residual_input_tensor is not None:
+        input_tensor = input_tensor + residual_input_tensor
+    weight, bias = (None if p is None else p.flatten() for p in (weight, bias))
+    return F.layer_norm(input_tensor, input_tensor.shape[-1:], weight, bias, epsilon)
+
+
+@golden_of(ttnn.experimental.rotary_embedding)
+def rotary_embedding(input_tensor, cos_cache, sin_cache, token_index=None, **options):
+    """x cos + rotate_half(x) sin, for all positions or for one. ttnn's knows only the form with a token index."""
+    positions = slice(0, input_tensor.shape[-2]) if token_index is None else slice(token_index, token_index + 1)
+    cos, sin = cos_cache[:, :, positions], sin_cache[:, :, positions]
+    return input_tensor * cos + rotate_half(input_tensor) * sin
+
+
+# ttnn's golden functions of pools import a module that is not in the wheel.
+
+
+@golden_of(ttnn.max_pool2d)
+def max_pool2d(
+    input_tensor, batch_size, input_h, input_w, channels, kernel_size, stride, padding, dilation,
+    ceil_mode=False, return_indices=False, **options,
+):  # fmt: skip
+    """(1, 1, N H W, C) or (N, H, W, C) -> (1, 1, N H' W', C), and perhaps where in H x W each maximum was"""
+    x = images(input_tensor, batch_size, input_h, input_w, channels)
+    if len(padding) == 4 and return_indices:
+        raise NotImplementedError("indices of max_pool2d with four paddings are not emulated")
+    x, padding = padded(x, padding, -math.inf)
+    out, indices = F.max_pool2d(x, kernel_size, stride, padding, dilation, ceil_mode, return_indices=True)
+    return (flat(out), flat(indices)) if return_indices else flat(out)
+
+
+@golden_of(ttnn.avg_pool2d)
+def avg_pool2d(
+    input_tensor, batch_size, input_h, input_w, channels, kernel_size, stride, padding,
+    ceil_mode=False, count_include_pad=True, divisor_override=None, **options,
+):  # fmt: skip
+    x = images(input_tensor, batch_size, input_h, input_w, channels)
+    if len(padding) == 4 and not count_include_pad:
+        raise NotImplementedError("avg_pool2d with four paddings that do not count is not emulated")
+    x, padding = padded(x, padding, 0)
+    return flat(F.avg_pool2d(x, kernel_size, stride, padding, ceil_mode, count_include_pad, divisor_override))
+
+
+@golden_of(ttnn.adaptive_avg_pool2d)
+def adaptive_avg_pool2d(input_tensor, batch_size, input_h, input_w, channels, output_size, **options):
+    return flat(F.adaptive_avg_pool2d(images(input_tensor, batch_size, input_h, input_w, channels), output_size))
+
+
+@golden_of(ttnn.adaptive_max_pool2d)
+def adaptive_max_pool2d(input_tensor, batch_size, input_h, input_w, channels, output_size, **options):
+    return flat(F.adaptive_max_pool2d(images(input_tensor, batch_size, input_h, input_w, channels), output_size))
+
+
+@golden_of(ttnn.grid_sample)
+def grid_sample(input_tensor, grid, mode="bilinear", padding_mode="zeros", align_corners=False, **options):
+    """(N, H, W, C) sampled at (N, H', W', 2) places in [-1, 1]"""
+    if options.get("use_precomputed_grid") or grid.shape[-1] != 2:
+        raise NotImplementedError("grid_sample with precomputed or packed grids is not emulated")
+    x = F.grid_sample(input_tensor.permute(0, 3, 1, 2), grid, mode, padding_mode, align_corners)
+    return x.permute(0, 2, 3, 1)
+
+
+def images(x, n, h, w, c):
+    return x.reshape(n, h, w, c).permute(0, 3, 1, 2)
+
+
+def flat(x):
+    """(N, C, H, W) -> (1, 1, N H W, C)"""
+    return x.permute(0, 2, 3, 1).flatten(0, 2)[None, None]
+
+
+def padded(x, padding, value):
+    """Padding as (height, width) is left to torch; (top, bottom, left, right) is done here."""
+    if len(padding) == 2:
+        return x, tuple(padding)
+    top, bottom, left, right = padding
+    return F.pad(x, (left, right, top, bottom), value=value), 0
