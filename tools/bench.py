@@ -1,0 +1,106 @@
+"""Measures what has a stated speed: `make bench`. Times are this CPU's, never a chip's; only ratios mean something.
+
+Every ratio is measured in one run, the two sides in turn, and the median of the turns is compared with its bound.
+Exits with status 1 when a bound is missed.
+"""
+
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+
+import torch
+import torch.nn.functional as F
+import ttnn
+
+from helpers.collectives import all_reduce
+from helpers.mesh import open_mesh
+from helpers.tensors import replicate, shard
+
+OPEN = """
+import time
+from helpers.mesh import open_mesh
+start = time.perf_counter()
+open_mesh("galaxy")
+print(time.perf_counter() - start)
+"""
+
+
+def opening(cache: str) -> float:
+    """Seconds that open_mesh("galaxy") takes in a fresh process, imports not counted."""
+    ended = subprocess.run(
+        [sys.executable, "-c", OPEN], env=os.environ | {"XDG_CACHE_HOME": cache}, capture_output=True, text=True, check=True
+    )
+    return float(ended.stdout.split()[-1])
+
+
+def in_turn(first: Callable, second: Callable, turns: int = 7) -> float:
+    """The median over the turns of first's time over second's."""
+    first(), second()
+    return statistics.median(seconds(first) / seconds(second) for _ in range(turns))
+
+
+def seconds(function: Callable) -> float:
+    start = time.perf_counter()
+    function()
+    return time.perf_counter() - start
+
+
+def main() -> int:
+    rows = []
+    with tempfile.TemporaryDirectory() as cache:
+        rows.append(("open a Galaxy, cold cache", opening(cache), 10, "s"))
+        warm = statistics.median(opening(cache) for _ in range(5))
+        rows.append(("open a Galaxy, warm cache", warm, 0.5, "s"))
+    mesh = open_mesh("galaxy")
+    rows += ops(mesh) + [mlp(mesh)]
+    print(f"\n{'':52s}{'measured':>10s}{'bound':>8s}")
+    for name, measured, bound, unit in rows:
+        print(f"{name:52s}{measured:>8.2f} {unit}{bound:>8g}{'' if measured <= bound else '   missed'}")
+    return int(any(measured > bound for _, measured, bound, _ in rows))
+
+
+def ops(mesh) -> list[tuple]:
+    """An op on 32 chips over the golden calls that it needs: 32 where the shards differ, 1 where they are equal."""
+    x, w = torch.randn(1, 1, 4096, 512), torch.randn(1, 1, 512, 2048)
+    cut, copied = shard(x, mesh, sp=2), replicate(x[:, :, :1024], mesh)
+    columns = shard(w, mesh, tp=3)
+    cases = {
+        "linear, shards of 512 x 512 @ 512 x 512": (ttnn.linear, cut, columns),
+        "softmax, shards of 512 x 512": (ttnn.softmax, cut),
+        "gelu, shards of 512 x 512": (ttnn.gelu, cut),
+        "add, shards of 512 x 512": (ttnn.add, cut, cut),
+        "gelu, 1024 x 512 replicated": (ttnn.gelu, copied),
+    }
+    return [
+        (name, in_turn(lambda: op(*args), golden_calls(mesh, op, *args)), 1.3, "x")
+        for name, (op, *args) in cases.items()
+    ]
+
+
+def golden_calls(mesh, op, *args) -> Callable:
+    """Calls the op's golden function as often as the mesh needs it: once for each set of equal shards."""
+    by_chip = zip(*(mesh.emulator.memory.read(tensor) for tensor in args))
+    needed = {tuple(map(id, shards)): shards for shards in by_chip}.values()
+    return lambda: [op.golden_function(*shards) for shards in needed]
+
+
+def mlp(mesh) -> tuple:
+    """A tensor-parallel MLP over the same MLP in plain torch, float32, on the same CPU."""
+    x, up, down = torch.randn(1, 1, 4096, 512), torch.randn(1, 1, 512, 2048) / 22, torch.randn(1, 1, 2048, 512) / 45
+    tx, tup, tdown = shard(x, mesh, sp=2), shard(up, mesh, tp=3), shard(down, mesh, tp=2)
+
+    def emulated():
+        return all_reduce(ttnn.linear(ttnn.silu(ttnn.linear(tx, tup)), tdown), "tp")
+
+    def plain():
+        return F.silu(x @ up) @ down
+
+    return "MLP, width 512, 4096 tokens, over plain torch", in_turn(emulated, plain), 3, "x"
+
+
+if __name__ == "__main__":
+    sys.exit(main())
