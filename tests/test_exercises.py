@@ -124,8 +124,9 @@ def test_hints_and_answer(capsys):
     ],
 )
 def test_predictions_say_how_far_off_they_were(guess, actual, expected, capsys):
-    assert predict("bytes", guess).reveal(actual, "B") == actual
-    assert capsys.readouterr().out.splitlines()[-1] == expected
+    predict("bytes", guess).reveal(actual, "B")
+    asked, said = capsys.readouterr().out.splitlines()[-2:]
+    assert asked.startswith("bytes: ") and asked.endswith(" B") and said == expected
 
 
 def test_an_open_prediction_asks(capsys):

@@ -67,13 +67,11 @@ ORDER = [
     ["systems", "metrics", "video"],
     ["emulator"],
     ["tensors", "collectives"],
-    [
-        "mesh",
-        "emulator.worker",
-    ],  # the worker is a program of its own, which mesh starts and which opens a mesh
+    ["mesh", "worker"],  # the worker is a program of its own, which mesh starts and which opens a mesh
     ["mochi", "frames"],
     ["mochi.pipeline"],
     ["planner", "miniature", "exercises", "show"],
+    ["explorer"],
 ]
 LINES = {module: n for n, line in enumerate(ORDER) for module in line}
 

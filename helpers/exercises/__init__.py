@@ -30,15 +30,11 @@ class Prediction:
     question: str
     guess: object
 
-    def reveal(self, actual, unit: str = ""):
-        """Prints the answer, and how far off the guess was. Returns the answer."""
+    def reveal(self, actual, unit: str = "") -> None:
+        """Prints the answer, and how far off the guess was."""
         print(f"{self.question}: {written(actual)} {unit}".rstrip())
-        print(
-            f"You said {written(self.guess)}: {distance(self.guess, actual)}"
-            if self.made
-            else "You made no prediction."
-        )
-        return actual
+        off = f"You said {written(self.guess)}: {distance(self.guess, actual)}"
+        print(off if self.made else "You made no prediction.")
 
     @property
     def made(self) -> bool:
