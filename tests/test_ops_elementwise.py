@@ -1,3 +1,4 @@
+# ruff: noqa: E501, C408 - one op per line
 """Elementwise ops on the emulated galaxy against plain torch."""
 
 import pytest
@@ -7,7 +8,21 @@ import ttnn
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.on_galaxy import ROW, TILE, TWO_FLOATS, Op, between, check, few, halves, integers, opened
+from helpers.tensors import gather, replicate, shards_of
+from tests.on_galaxy import (
+    ROW,
+    TILE,
+    TWO_FLOATS,
+    Op,
+    agree,
+    between,
+    check,
+    few,
+    halves,
+    integers,
+    opened,
+    rounded,
+)
 
 mesh = pytest.fixture(scope="module")(opened)
 
@@ -51,15 +66,20 @@ UNARY = {
     "acosh": u(ttnn.acosh, torch.acosh, between(1.1, 5)),
     "asin": u(ttnn.asin, torch.asin, INSIDE),
     "asinh": u(ttnn.asinh, torch.asinh),
-    "asin outside": u(ttnn.asin, torch.asin, between(-1.5, 1.5)),
     "atan": u(ttnn.atan, torch.atan),
     "atanh": u(ttnn.atanh, torch.atanh, INSIDE),
     "cbrt": u(ttnn.cbrt, lambda x: x.sign() * x.abs() ** (1 / 3)),
     "ceil": u(ttnn.ceil, torch.ceil, exact=True),
     "celu": s(lambda x, a: ttnn.celu(x, alpha=a), lambda x, a: F.celu(x, a), st.sampled_from([0.5, 2.0])),
-    "clamp": u(lambda x: ttnn.clamp(x, min=-1.0, max=0.5), lambda x: x.clamp(-1, 0.5), exact=True, dtypes=TWO_FLOATS),
-    "clamp above": s(lambda x, a: ttnn.clamp(x, max=a), lambda x, a: x.clamp(max=a), exact=True, dtypes=TWO_FLOATS),
-    "clip": u(lambda x: ttnn.clip(x, min=-1.0, max=0.5), lambda x: x.clamp(-1, 0.5), exact=True, dtypes=TWO_FLOATS),
+    "clamp": u(
+        lambda x: ttnn.clamp(x, min=-1.0, max=0.5), lambda x: x.clamp(-1, 0.5), exact=True, dtypes=TWO_FLOATS
+    ),
+    "clamp above": s(
+        lambda x, a: ttnn.clamp(x, max=a), lambda x, a: x.clamp(max=a), exact=True, dtypes=TWO_FLOATS
+    ),
+    "clip": u(
+        lambda x: ttnn.clip(x, min=-1.0, max=0.5), lambda x: x.clamp(-1, 0.5), exact=True, dtypes=TWO_FLOATS
+    ),
     "cos": u(ttnn.cos, torch.cos),
     "cosh": u(ttnn.cosh, torch.cosh),
     "deg2rad": u(ttnn.deg2rad, torch.deg2rad),
@@ -86,8 +106,12 @@ UNARY = {
     ),
     "hardsigmoid": u(ttnn.hardsigmoid, F.hardsigmoid, BELOW_ZERO_TO),
     "hardswish": u(ttnn.hardswish, F.hardswish, BELOW_ZERO_TO),
-    "hardtanh": u(lambda x: ttnn.hardtanh(x, min_val=-0.5, max_val=2.0), lambda x: x.clamp(-0.5, 2), exact=True),
-    "heaviside": s(ttnn.heaviside, lambda x, a: torch.heaviside(x, torch.tensor(a)), values=halves, exact=True),
+    "hardtanh": u(
+        lambda x: ttnn.hardtanh(x, min_val=-0.5, max_val=2.0), lambda x: x.clamp(-0.5, 2), exact=True
+    ),
+    "heaviside": s(
+        ttnn.heaviside, lambda x, a: torch.heaviside(x, torch.tensor(a)), values=halves, exact=True
+    ),
     "i0": u(ttnn.i0, torch.i0),
     "i1": u(ttnn.i1, torch.special.i1),
     "identity": u(ttnn.identity, lambda x: x, exact=True, layouts=(TILE, ROW)),
@@ -97,7 +121,9 @@ UNARY = {
     "isneginf": u(ttnn.isneginf, torch.isneginf, special, dtypes=TWO_FLOATS, exact=True),
     "isposinf": u(ttnn.isposinf, torch.isposinf, special, dtypes=TWO_FLOATS, exact=True),
     "leaky_relu": s(
-        lambda x, a: ttnn.leaky_relu(x, negative_slope=a), lambda x, a: F.leaky_relu(x, a), st.sampled_from([0.01, 0.3])
+        lambda x, a: ttnn.leaky_relu(x, negative_slope=a),
+        lambda x, a: F.leaky_relu(x, a),
+        st.sampled_from([0.01, 0.3]),
     ),
     "lez": u(ttnn.lez, lambda x: x <= 0, halves, exact=True),
     "lgamma": u(ttnn.lgamma, torch.lgamma, between(3, 9), dtypes=TWO_FLOATS),
@@ -110,10 +136,14 @@ UNARY = {
     "logit": u(lambda x: ttnn.logit(x, eps=0.2), lambda x: torch.logit(x, 0.2), between(0, 1)),
     "ltz": u(ttnn.ltz, lambda x: x < 0, halves, exact=True),
     "mish": u(ttnn.mish, F.mish),
-    "multigammaln": u(ttnn.multigammaln, lambda x: torch.special.multigammaln(x, 4), between(2, 8), dtypes=TWO_FLOATS),
+    "multigammaln": u(
+        ttnn.multigammaln, lambda x: torch.special.multigammaln(x, 4), between(2, 8), dtypes=TWO_FLOATS
+    ),
     "neg": u(ttnn.neg, torch.neg, exact=True, layouts=(TILE, ROW)),
     "nez": u(ttnn.nez, lambda x: x != 0, halves, exact=True),
-    "polygamma": s(ttnn.polygamma, lambda x, k: torch.polygamma(k, x), st.sampled_from([1, 2, 4]), values=between(1, 6)),
+    "polygamma": s(
+        ttnn.polygamma, lambda x, k: torch.polygamma(k, x), st.sampled_from([1, 2, 4]), values=between(1, 6)
+    ),
     "pow": s(ttnn.pow, lambda x, a: x**a, st.sampled_from([2, 0.5, -1.5, 3.0]), values=POSITIVE),
     "rad2deg": u(ttnn.rad2deg, torch.rad2deg),
     "rdiv": s(ttnn.rdiv, lambda x, a: a / x, values=between(0.5, 3)),
@@ -135,7 +165,9 @@ UNARY = {
     "sin": u(ttnn.sin, torch.sin),
     "sinh": u(ttnn.sinh, torch.sinh),
     "softplus": s(
-        lambda x, a: ttnn.softplus(x, beta=a, threshold=5.0), lambda x, a: F.softplus(x, a, 5), st.sampled_from([1.0, 2.0])
+        lambda x, a: ttnn.softplus(x, beta=a, threshold=5.0),
+        lambda x, a: F.softplus(x, a, 5),
+        st.sampled_from([1.0, 2.0]),
     ),
     "softshrink": s(
         lambda x, a: ttnn.softshrink(x, lambd=a), lambda x, a: F.softshrink(x, a), st.sampled_from([0.5, 1.0])
@@ -150,24 +182,42 @@ UNARY = {
     "threshold": u(lambda x: ttnn.threshold(x, 0.5, -2.0), lambda x: F.threshold(x, 0.5, -2.0), exact=True),
     "trunc": u(ttnn.trunc, torch.trunc, exact=True),
     "unary_chain": u(
-        lambda x: ttnn.unary_chain(x, [ttnn.UnaryWithParam(ttnn.UnaryOpType.RELU), ttnn.UnaryWithParam(ttnn.UnaryOpType.SQRT)]),
+        lambda x: ttnn.unary_chain(
+            x, [ttnn.UnaryWithParam(ttnn.UnaryOpType.RELU), ttnn.UnaryWithParam(ttnn.UnaryOpType.SQRT)]
+        ),
         lambda x: x.relu().sqrt(),
     ),
-    "polyval": u(lambda x: ttnn.polyval(x, [2.0, -1.0, 0.5]), lambda x: 2 * x**2 - x + 0.5, dtypes=TWO_FLOATS),
+    "polyval": u(
+        lambda x: ttnn.polyval(x, [2.0, -1.0, 0.5]), lambda x: 2 * x**2 - x + 0.5, dtypes=TWO_FLOATS
+    ),
     "bitwise_not": u(ttnn.bitwise_not, torch.bitwise_not, **BITS),
     "bitwise_left_shift": u(lambda x: ttnn.bitwise_left_shift(x, 3), lambda x: x << 3, **BITS),
     "bitwise_and scalar": u(lambda x: ttnn.bitwise_and(x, 0b10110), lambda x: x & 0b10110, **BITS),
     "logical_not_": u(lambda x: [ttnn.logical_not_(x), x][1], torch.logical_not, halves, exact=True),
     "output_tensor": u(
-        lambda x: [ttnn.exp(x, output_tensor=(out := ttnn.zeros_like(x))), out][1], torch.exp, dtypes=TWO_FLOATS
+        lambda x: [ttnn.exp(x, output_tensor=(out := ttnn.zeros_like(x))), out][1],
+        torch.exp,
+        dtypes=TWO_FLOATS,
     ),
     "typecast to float32": u(lambda x: ttnn.typecast(x, ttnn.float32), lambda x: x, exact=True),
     "typecast to bfloat16": u(lambda x: ttnn.typecast(x, ttnn.bfloat16), lambda x: x, exact=True),
     "typecast to bfloat8_b": u(lambda x: ttnn.typecast(x, ttnn.bfloat8_b), lambda x: x, exact=True),
-    "typecast to int32": u(lambda x: ttnn.typecast(x, ttnn.int32), lambda x: x.trunc(), BELOW_ZERO_TO, exact=True),
-    "typecast to uint16": u(lambda x: ttnn.typecast(x, ttnn.uint16), lambda x: (x + 0.5).floor(), between(0, 90), dtypes=TWO_FLOATS, exact=True),
+    "typecast to int32": u(
+        lambda x: ttnn.typecast(x, ttnn.int32), lambda x: x.trunc(), BELOW_ZERO_TO, exact=True
+    ),
+    "typecast to uint16": u(
+        lambda x: ttnn.typecast(x, ttnn.uint16),
+        lambda x: (x + 0.5).floor(),
+        between(0, 90),
+        dtypes=TWO_FLOATS,
+        exact=True,
+    ),
     "typecast from int32": u(
-        lambda x: ttnn.typecast(x, ttnn.float32), lambda x: x.float(), integers(-99, 99), dtypes=(ttnn.int32,), exact=True
+        lambda x: ttnn.typecast(x, ttnn.float32),
+        lambda x: x.float(),
+        integers(-99, 99),
+        dtypes=(ttnn.int32,),
+        exact=True,
     ),
 }
 
@@ -184,14 +234,17 @@ BINARY = {
     "add integers": b(ttnn.add, torch.add, integers(-99, 99), dtypes=(ttnn.int32,), exact=True),
     "add a number": s(ttnn.add, torch.add),
     "add with activations": b(
-        lambda x, y: ttnn.add(x, y, activations=[ttnn.UnaryWithParam(ttnn.UnaryOpType.RELU)]), lambda x, y: (x + y).relu()
+        lambda x, y: ttnn.add(x, y, activations=[ttnn.UnaryWithParam(ttnn.UnaryOpType.RELU)]),
+        lambda x, y: (x + y).relu(),
     ),
     "add with input activations": b(
         lambda x, y: ttnn.add(x, y, input_tensor_a_activations=[ttnn.UnaryWithParam(ttnn.UnaryOpType.SILU)]),
         lambda x, y: F.silu(x) + y,
     ),
     "add to dtype": b(lambda x, y: ttnn.add(x, y, dtype=ttnn.float32), torch.add, dtypes=(ttnn.bfloat16,)),
-    "mixed dtypes": b(ttnn.add, torch.add, dtypes=((ttnn.bfloat16, ttnn.float32), (ttnn.bfloat8_b, ttnn.bfloat16))),
+    "mixed dtypes": b(
+        ttnn.add, torch.add, dtypes=((ttnn.bfloat16, ttnn.float32), (ttnn.bfloat8_b, ttnn.bfloat16))
+    ),
     "addalpha": b(lambda x, y: ttnn.addalpha(x, y, 0.5), lambda x, y: x + 0.5 * y, dtypes=TWO_FLOATS),
     "atan2": b(ttnn.atan2, torch.atan2, dtypes=TWO_FLOATS),
     "bias_gelu": b(ttnn.bias_gelu, lambda x, y: F.gelu(x + y)),
@@ -200,12 +253,13 @@ BINARY = {
     "bitwise_xor": b(ttnn.bitwise_xor, torch.bitwise_xor, **BITS),
     "div": b(ttnn.div, torch.div, NOT_ZERO),
     "div floor": b(
-        lambda x, y: ttnn.div(x, y, rounding_mode="floor"), lambda x, y: torch.div(x, y, rounding_mode="floor"), NOT_ZERO,
-        dtypes=TWO_FLOATS, exact=True,
+        lambda x, y: ttnn.div(x, y, rounding_mode="floor"),
+        lambda x, y: torch.div(x, y, rounding_mode="floor"),
+        NOT_ZERO,
+        dtypes=TWO_FLOATS,
+        exact=True,
     ),
-    "div_no_nan": b(
-        ttnn.div_no_nan, lambda x, y: torch.where(y == 0, 0.0, x / y), halves, dtypes=TWO_FLOATS
-    ),
+    "div_no_nan": b(ttnn.div_no_nan, lambda x, y: torch.where(y == 0, 0.0, x / y), halves, dtypes=TWO_FLOATS),
     "divide": b(ttnn.divide, torch.div, NOT_ZERO),
     "divide by a number": s(ttnn.divide, torch.div),
     "eq": b(ttnn.eq, torch.eq, halves, exact=True),
@@ -217,7 +271,12 @@ BINARY = {
     "gt": b(ttnn.gt, torch.gt, halves, exact=True),
     "gt a number": s(ttnn.gt, torch.gt, st.sampled_from([0.5, -1.0]), values=halves, exact=True),
     "hypot": b(ttnn.hypot, torch.hypot, dtypes=TWO_FLOATS),
-    "isclose": b(lambda x, y: ttnn.isclose(x, y, atol=0.6), lambda x, y: torch.isclose(x, y, atol=0.6), halves, exact=True),
+    "isclose": b(
+        lambda x, y: ttnn.isclose(x, y, atol=0.6),
+        lambda x, y: torch.isclose(x, y, atol=0.6),
+        halves,
+        exact=True,
+    ),
     "lcm": b(ttnn.lcm, torch.lcm, integers(1, 60), dtypes=(ttnn.int32,), exact=True),
     "ldexp": b(ttnn.ldexp, lambda x, y: x * 2**y, dtypes=TWO_FLOATS),
     "le": b(ttnn.le, torch.le, halves, exact=True),
@@ -237,7 +296,9 @@ BINARY = {
     "pow of tensors": b(ttnn.pow, torch.pow, (POSITIVE, INSIDE), dtypes=TWO_FLOATS),
     "prelu": Op("A B C D, 1 B 1 1 -> A B C D", ttnn.prelu, lambda x, w: torch.where(x > 0, x, w * x)),
     "remainder": b(ttnn.remainder, torch.remainder, NOT_ZERO, dtypes=TWO_FLOATS),
-    "remainder of a number": s(ttnn.remainder, torch.remainder, st.sampled_from([2.0, 0.75]), dtypes=TWO_FLOATS),
+    "remainder of a number": s(
+        ttnn.remainder, torch.remainder, st.sampled_from([2.0, 0.75]), dtypes=TWO_FLOATS
+    ),
     "rsub": b(ttnn.rsub, lambda x, y: y - x),
     "rsub from a number": s(ttnn.rsub, lambda x, a: a - x),
     "squared_difference": b(ttnn.squared_difference, lambda x, y: (x - y) ** 2),
@@ -245,8 +306,20 @@ BINARY = {
     "subtract": b(ttnn.subtract, torch.sub, layouts=(TILE, ROW)),
     "subtract a number": s(ttnn.subtract, torch.sub),
     "xlogy": b(ttnn.xlogy, torch.xlogy, (halves, POSITIVE), dtypes=TWO_FLOATS),
-    "left shift": b(ttnn.bitwise_left_shift, torch.bitwise_left_shift, (integers(0, 99), integers(0, 9)), dtypes=(ttnn.int32,), exact=True),
-    "right shift": b(ttnn.bitwise_right_shift, torch.bitwise_right_shift, (integers(0, 9999), integers(0, 9)), dtypes=(ttnn.int32,), exact=True),
+    "left shift": b(
+        ttnn.bitwise_left_shift,
+        torch.bitwise_left_shift,
+        (integers(0, 99), integers(0, 9)),
+        dtypes=(ttnn.int32,),
+        exact=True,
+    ),
+    "right shift": b(
+        ttnn.bitwise_right_shift,
+        torch.bitwise_right_shift,
+        (integers(0, 9999), integers(0, 9)),
+        dtypes=(ttnn.int32,),
+        exact=True,
+    ),
     "x + y": b(lambda x, y: x + y, torch.add),
     "x - y": b(lambda x, y: x - y, torch.sub),
     "x * y": b(lambda x, y: x * y, torch.mul),
@@ -302,7 +375,48 @@ def test_in_place(mesh, name, data):
 
     shapes = SAME.replace("->", "->").split(" | ")
     both = " | ".join(f"{shape}, {shape.split('->')[0].split(',')[1]}" for shape in shapes)
-    check(mesh, Op(both, op, lambda x, y: (torch_op(x, y).float(), y), dtypes=TWO_FLOATS, **options), data.draw)
+    check(
+        mesh, Op(both, op, lambda x, y: (torch_op(x, y).float(), y), dtypes=TWO_FLOATS, **options), data.draw
+    )
+
+
+def test_outside_the_domain(mesh):
+    """Not a number there, whatever the dtype: for blocks ttnn's own golden function gives no answer at all."""
+    x = rounded(torch.linspace(-1.5, 1.5, 1024).reshape(32, 32), ttnn.bfloat8_b)
+    got = shards_of(ttnn.asin(replicate(x, mesh, dtype=ttnn.bfloat8_b)))[3, 7]
+    inside = (
+        x.reshape(64, 16).abs().amax(1).le(1)
+    )  # a block with a NaN in it is lost as a whole, or not: both happen
+    assert agree(got.reshape(64, 16)[inside], x.asin().reshape(64, 16)[inside], ttnn.bfloat8_b, exact=False)
+    assert inside.any() and not got.reshape(64, 16)[~inside].isfinite().all()
+
+
+def test_plus_one(mesh):
+    """Counts up in place, and says so nowhere in its name."""
+    x = torch.randint(0, 99, (40,), generator=torch.Generator().manual_seed(0))
+    position = replicate(x, mesh, dtype=ttnn.int32, layout=ROW)
+    ttnn.plus_one(position)
+    ttnn.plus_one(position)
+    assert torch.equal(gather(position), x.int() + 2)
+
+
+WRONG = {
+    "another function": u(ttnn.exp, torch.exp2),
+    "a scale": u(ttnn.relu, lambda x: 1.05 * x.relu()),
+    "an offset": u(ttnn.relu, lambda x: x.relu() + 0.05),
+    "the other order": b(ttnn.subtract, lambda x, y: y - x),
+    "the last element": u(ttnn.relu, lambda x: x.relu().flatten().index_fill(0, torch.tensor([-1]), 9).view(x.shape), exact=True),
+    "a neighbour": u(ttnn.neg, lambda x: -x.roll(1, -1)),
+    "a transposed image": Op("A B 32 32", ttnn.neg, lambda x: -x.mT),
+    "a shape": u(ttnn.neg, lambda x: -x[None]),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", WRONG)
+def test_wrong_answers_are_noticed(mesh, name):
+    """The tests of this file and its neighbours can fail."""
+    with pytest.raises((AssertionError, BaseExceptionGroup)):
+        few(given(data=st.data())(lambda data: check(mesh, WRONG[name], data.draw)))()
 
 
 PREDICATE = integers(0, 1)
@@ -340,7 +454,9 @@ GATED = {
 @given(data=st.data())
 def test_gated(mesh, name, data):
     torch_op = lambda x: GATED[name](*x.chunk(2, -1))  # noqa: E731
-    op = Op("A B C*32 64 -> A B C*32 32", lambda x: getattr(ttnn, name)(x, -1), torch_op, dtypes=(ttnn.bfloat16,))
+    op = Op(
+        "A B C*32 64 -> A B C*32 32", lambda x: getattr(ttnn, name)(x, -1), torch_op, dtypes=(ttnn.bfloat16,)
+    )
     check(mesh, op, data.draw)
 
 

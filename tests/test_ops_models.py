@@ -1,3 +1,4 @@
+# ruff: noqa: E501, C408 - one op per line
 """What models are made of - norms, attention, heads, caches, convolutions, pools - against plain torch."""
 
 import math
@@ -10,7 +11,21 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from helpers.tensors import gather, replicate, shard
-from tests.on_galaxy import FLOATS, ROW, TILE, TWO_FLOATS, Op, agree, between, check, compare, few, halves, opened_for_convolutions, rounded
+from tests.on_galaxy import (
+    FLOATS,
+    ROW,
+    TILE,
+    TWO_FLOATS,
+    Op,
+    agree,
+    between,
+    check,
+    compare,
+    few,
+    halves,
+    opened_for_convolutions,
+    rounded,
+)
 
 mesh = pytest.fixture(scope="module")(opened_for_convolutions)
 
@@ -147,7 +162,9 @@ def test_group_norm(mesh, groups, batch, cut, seed):
         device=mesh, num_channels=channels, num_groups=groups, input_nhw=256, num_batches=batch
     )
     x, w, b = randn(seed, 8 * batch, 1, 256, channels), randn(seed + 1, channels), randn(seed + 2, channels)
-    (weight, bias), mask = ttnn.dram_group_norm_params_from_torch([w, b], channels, groups, mesh, core_grid=grid)
+    (weight, bias), mask = ttnn.dram_group_norm_params_from_torch(
+        [w, b], channels, groups, mesh, core_grid=grid
+    )
     x = x if cut else x[:batch]
     got = ttnn.group_norm(
         shard(x, mesh, **cut),
@@ -177,7 +194,11 @@ def test_group_norm(mesh, groups, batch, cut, seed):
 def test_conv2d(mesh, channels, kernel, stride, size, cut, seed):
     ins, outs = channels
     batch = {"tp": 4, "sp": 8}[next(iter(cut))] if cut else 1
-    x, w, b = randn(seed, batch, *size, ins), randn(seed + 1, outs, ins, kernel, kernel), randn(seed + 2, outs)
+    x, w, b = (
+        randn(seed, batch, *size, ins),
+        randn(seed + 1, outs, ins, kernel, kernel),
+        randn(seed + 2, outs),
+    )
     options = dict(stride=(stride, stride), padding=(kernel // 2, kernel // 2))
     got = ttnn.conv2d(
         input_tensor=shard(x, mesh, layout=ROW, **cut),
@@ -210,7 +231,11 @@ def test_conv3d(mesh, channels, kernel, padding, stride, cut, seed):
     ins, outs = channels
     batch = {"tp": 4, "sp": 8}[next(iter(cut))] if cut else 1
     (d, h, w), mode = padding
-    x, kernels, bias = randn(seed, batch, 4, 6, 7, ins), randn(seed + 1, outs, ins, *kernel), randn(seed + 2, 1, outs)
+    x, kernels, bias = (
+        randn(seed, batch, 4, 6, 7, ins),
+        randn(seed + 1, outs, ins, *kernel),
+        randn(seed + 2, 1, outs),
+    )
     weights = ttnn.experimental.prepare_conv3d_weights(
         weight_tensor=ttnn.from_torch(kernels, dtype=ttnn.bfloat16), device=mesh
     )
@@ -259,13 +284,18 @@ def turn_pairs():
 
 @few
 @given(
-    head_dim=st.sampled_from([64, 128]), rows=st.sampled_from([32, 64]), more=st.sampled_from([0, 64]), seed=st.integers(0, 999)
+    head_dim=st.sampled_from([64, 128]),
+    rows=st.sampled_from([32, 64]),
+    more=st.sampled_from([0, 64]),
+    seed=st.integers(0, 999),
 )
 def test_rotary_embedding_llama(mesh, head_dim, rows, more, seed):
     """Pairs of neighbours, turned by angles: complex numbers multiplied. Heads over tp, positions from the caches."""
     x = randn(seed, 1, 8, rows, head_dim)
     angles = torch.rand(rows + more, head_dim // 2, generator=torch.Generator().manual_seed(seed)) * 6
-    cos, sin = (rounded(f(angles).repeat_interleave(2, -1)[None, None], ttnn.bfloat16) for f in (torch.cos, torch.sin))
+    cos, sin = (
+        rounded(f(angles).repeat_interleave(2, -1)[None, None], ttnn.bfloat16) for f in (torch.cos, torch.sin)
+    )
     got = ttnn.experimental.rotary_embedding_llama(
         shard(x, mesh, tp=1), replicate(cos, mesh), replicate(sin, mesh), replicate(turn_pairs(), mesh)
     )

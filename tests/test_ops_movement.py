@@ -1,3 +1,4 @@
+# ruff: noqa: E501, C408 - one op per line
 """Ops that move data, and that create it, on the emulated galaxy against plain torch: exact, whatever the dtype."""
 
 import pytest
@@ -8,7 +9,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from helpers.tensors import gather, replicate, shard
-from tests.on_galaxy import ROW, TILE, TWO_FLOATS, Op, between, check, distinct, few, integers, opened, rounded
+from tests.on_galaxy import (
+    ROW,
+    TILE,
+    TWO_FLOATS,
+    Op,
+    between,
+    check,
+    distinct,
+    few,
+    integers,
+    opened,
+    rounded,
+)
 
 mesh = pytest.fixture(scope="module")(opened)
 
@@ -33,7 +46,9 @@ def height_sharded(x):
 
 
 def block_sharded(x):
-    config = ttnn.create_sharded_memory_config((1, 1, 128, 64), ttnn.CoreGrid(y=4, x=2), ttnn.ShardStrategy.BLOCK)
+    config = ttnn.create_sharded_memory_config(
+        (1, 1, 128, 64), ttnn.CoreGrid(y=4, x=2), ttnn.ShardStrategy.BLOCK
+    )
     return ttnn.to_memory_config(x, config)
 
 
@@ -136,8 +151,14 @@ CREATED = {
         lambda mesh, shape, **o: ttnn.full(shape, fill_value=7, device=mesh, **o),
         lambda shape: torch.full(shape, 7.0),
     ),
-    "zeros_like": (lambda mesh, shape, **o: ttnn.zeros_like(like(mesh, shape), **o), lambda shape: torch.zeros(shape)),
-    "ones_like": (lambda mesh, shape, **o: ttnn.ones_like(like(mesh, shape), **o), lambda shape: torch.ones(shape)),
+    "zeros_like": (
+        lambda mesh, shape, **o: ttnn.zeros_like(like(mesh, shape), **o),
+        lambda shape: torch.zeros(shape),
+    ),
+    "ones_like": (
+        lambda mesh, shape, **o: ttnn.ones_like(like(mesh, shape), **o),
+        lambda shape: torch.ones(shape),
+    ),
     "full_like": (
         lambda mesh, shape, **o: ttnn.full_like(like(mesh, shape), fill_value=-3.0, **o),
         lambda shape: torch.full(shape, -3.0),
@@ -171,7 +192,9 @@ def test_arange(mesh, start, count, step):
 
 
 @few
-@given(shape=SHAPES, low=st.sampled_from([-3.0, 0.0]), high=st.sampled_from([1.0, 5.0]), seed=st.integers(1, 99))
+@given(
+    shape=SHAPES, low=st.sampled_from([-3.0, 0.0]), high=st.sampled_from([1.0, 5.0]), seed=st.integers(1, 99)
+)
 def test_rand(mesh, shape, low, high, seed):
     x = gather(ttnn.rand((3, *shape), dtype=ttnn.float32, device=mesh, low=low, high=high, seed=seed))
     assert tuple(x.shape) == (3, *shape)

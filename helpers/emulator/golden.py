@@ -15,10 +15,10 @@ import ttnn
 import ttnn.decorators
 
 from helpers.emulator import transfers
-from helpers.emulator.memory import Memory
+from helpers.emulator.memory import Memory, unknown_values
 
 # Python wrappers around other ops: what they call is emulated, one by one.
-TRANSPARENT = {"ttnn.as_tensor", "ttnn.to_torch", "ttnn.pearson_correlation_coefficient"}
+TRANSPARENT = {"ttnn.as_tensor", "ttnn.load_tensor", "ttnn.to_torch", "ttnn.pearson_correlation_coefficient"}
 # With these ttnn asks for no answer where it would not compare one.
 COMPARISON_HINTS = {"_ttnn_skip_comparison", "_ttnn_input_is_bfloat8_b"}
 # Ops whose host code brings the whole process down on a mock cluster.
@@ -57,22 +57,28 @@ class Emulator:
             )
         if self._inside or name in SILENT or name in TRANSPARENT:
             return real_call(op, *args, **kwargs)
+        for tensor in tensors_in((args, kwargs)):
+            if on_device(tensor) and not tensor.is_allocated():  # many ops would crash on it
+                raise RuntimeError(unknown_values(tensor))
         if not self.numerics:
             if name == "ttnn.from_device":
                 raise RuntimeError(transfers.NO_VALUES)
             return real_call(op, *args, **kwargs)
         if name in transfers.OPS:
             with self._within():
-                return transfers.OPS[name](self.memory, lambda *a, **k: real_call(op, *a, **k), *args, **kwargs)
+                return transfers.OPS[name](
+                    self.memory, lambda *a, **k: real_call(op, *a, **k), *args, **kwargs
+                )
         return self.emulate(op, args, kwargs)
 
     def emulate(self, op, args, kwargs):
         """Runs the real op, then its golden function once for each set of chips with equal inputs."""
-        inputs = [t for t in tensors_in((args, kwargs)) if on_device(t) and t.is_allocated()]
+        inputs = [t for t in tensors_in((args, kwargs)) if on_device(t)]
         if inputs and op.golden_function is None:
             raise NotImplementedError(no_golden(op))
         # Read before the op runs: it may free its inputs or write over them.
         shards = {id(t): self.memory.read(t) for t in inputs}
+        places = {place_of(t) for t in inputs}
         with self._within():
             result = real_call(op, *args, **kwargs)
         outputs = tensors_in(result)
@@ -80,8 +86,11 @@ class Emulator:
             return result
         if op.golden_function is None:
             raise NotImplementedError(no_golden(op))
+        host = [t for t in tensors_in((args, kwargs)) if not on_device(t)]
+        shards |= {id(t): transfers.host_values(t) for t in host}
         where = next(filter(on_device, outputs))  # not an input: the op may have freed it
         num_chips = len(where.device_coords())
+        self._in_place = any(place_of(t) in places for t in filter(on_device, outputs))
         if getattr(op.golden_function, "over_mesh", False):
             values = self._over_mesh(op, args, kwargs, shards, tuple(where.device().shape))
         else:
@@ -93,7 +102,7 @@ class Emulator:
         """values[output][chip]; chips whose inputs are the same objects share one result."""
         done, by_chip = {}, []
         for chip in range(num_chips):
-            signature = tuple(id(values[chip]) for values in shards.values())
+            signature = tuple(id(of_chip(values, chip)) for values in shards.values())
             if signature not in done:
                 done[signature] = self._golden(op, args, kwargs, chip, shards)
             by_chip.append(done[signature])
@@ -102,24 +111,33 @@ class Emulator:
     def _golden(self, op, args, kwargs, chip, shards):
         self._shards = shards
         with self._within(chip):
-            prepare = op.preprocess_golden_function_inputs or ttnn.decorators.default_preprocess_golden_function_inputs
+            prepare = (
+                op.preprocess_golden_function_inputs
+                or ttnn.decorators.default_preprocess_golden_function_inputs
+            )
             golden_args, golden_kwargs = prepare(args, kwargs)
-            golden_kwargs = {name: value for name, value in golden_kwargs.items() if name not in COMPARISON_HINTS}
-            if writes_in_place(op):
+            golden_kwargs = {
+                name: value for name, value in golden_kwargs.items() if name not in COMPARISON_HINTS
+            }
+            if self._in_place or is_backward(op):
                 golden_args, golden_kwargs = clone((golden_args, golden_kwargs))
             if is_backward(op):
-                golden_args, golden_kwargs = ttnn.decorators.prepare_backward_golden_inputs((golden_args, golden_kwargs))
+                golden_args, golden_kwargs = ttnn.decorators.prepare_backward_golden_inputs(
+                    (golden_args, golden_kwargs)
+                )
             inputs = torch_tensors_in([*golden_args, *golden_kwargs.values()])
             before = [tensor._version for tensor in inputs]
             with torch.set_grad_enabled(is_backward(op)), golden_errors(op):
                 outputs = torch_tensors_in(op.golden_function(*golden_args, **golden_kwargs))
-            if not writes_in_place(op) and [tensor._version for tensor in inputs] != before:
-                raise RuntimeError(f"The golden function of {op.python_fully_qualified_name} wrote over its inputs.")
+            if not self._in_place and not is_backward(op) and [tensor._version for tensor in inputs] != before:
+                raise RuntimeError(
+                    f"The golden function of {op.python_fully_qualified_name} wrote over its inputs."
+                )
             return outputs
 
     def _over_mesh(self, op, args, kwargs, shards, mesh_shape):
         """values[output][chip] of an op in which chips exchange data; its golden function sees all chips at once."""
-        all_chips = lambda t: shards[id(t)] if id(t) in shards else t  # noqa: E731
+        all_chips = lambda t: shards.get(id(t), t)  # noqa: E731
         with self._within(), torch.no_grad(), golden_errors(op):
             result = op.golden_function(
                 *replace_tensors(args, all_chips), mesh_shape=mesh_shape, **replace_tensors(kwargs, all_chips)
@@ -137,12 +155,7 @@ class Emulator:
                     self.memory.write(tensor, list(of_chips))
 
     def _of_chip(self, tensor):
-        if id(tensor) in self._shards:
-            return self._shards[id(tensor)][self._chip]
-        if on_device(tensor):  # freed before the call
-            return None
-        shards = transfers.host_values(tensor)
-        return shards[min(self._chip, len(shards) - 1)]
+        return of_chip(self._shards[id(tensor)], self._chip)
 
     def to_torch_for_comparison(self, tensor, *args, **kwargs):
         """Takes the place of ttnn's function of that name, with which golden inputs are prepared."""
@@ -184,13 +197,18 @@ def golden_errors(op):
         ) from error
 
 
-def writes_in_place(op) -> bool:
-    name = op.python_fully_qualified_name
-    return name.endswith("_") or is_backward(op) or "cache" in name
+def place_of(tensor: ttnn.Tensor) -> tuple:
+    """Equal for an input and an output of an op that writes in place; not for views of another shape."""
+    return tensor.buffer_unique_id(), tuple(tensor.shape)
 
 
 def is_backward(op) -> bool:
     return op.python_fully_qualified_name.endswith("_bw")
+
+
+def of_chip(values: list, chip: int):
+    """A chip's value; a host tensor that was not cut has one for all."""
+    return values[chip] if len(values) > 1 else values[0]
 
 
 def on_device(tensor: ttnn.Tensor) -> bool:
@@ -210,7 +228,11 @@ def tensors_in(value) -> list[ttnn.Tensor]:
 def torch_tensors_in(value) -> list[torch.Tensor]:
     if isinstance(value, torch.Tensor):
         return [value]
-    return [tensor for part in value for tensor in torch_tensors_in(part)] if isinstance(value, (list, tuple)) else []
+    return (
+        [tensor for part in value for tensor in torch_tensors_in(part)]
+        if isinstance(value, (list, tuple))
+        else []
+    )
 
 
 def replace_tensors(value, function):

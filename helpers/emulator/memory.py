@@ -12,12 +12,16 @@ from dataclasses import dataclass
 import torch
 import ttnn
 
-SWEEP_BYTES = 64 * 2**20  # look for freed buffers when this much, and as much again as is held, has been written
+SWEEP_BYTES = (
+    64 * 2**20
+)  # look for freed buffers when this much, and as much again as is held, has been written
 
 
 @dataclass
 class Shadow:
-    values: list[torch.Tensor]  # one per chip, row by row through the mesh; chips that hold the same share one object
+    values: list[
+        torch.Tensor
+    ]  # one per chip, row by row through the mesh; chips that hold the same share one object
     coords: list[tuple[int, ...]]  # the chip of each value
     place: tuple  # (device id, buffer type, address)
     device: ttnn.MeshDevice
@@ -41,7 +45,9 @@ class Memory:
         coords = coords_of(tensor)
         if coords != shadow.coords:  # one of ttnn.get_device_tensors
             values = [values[shadow.coords.index(coord)] for coord in coords]
-        return share(values, lambda value: as_shape(value, tuple(tensor.shape)))  # a view of another shape, perhaps
+        return share(
+            values, lambda value: as_shape(value, tuple(tensor.shape))
+        )  # a view of another shape, perhaps
 
     def holds(self, tensor: ttnn.Tensor) -> bool:
         """Whether the values of a device tensor are known: its own, or those of the buffer that it is a view of."""
@@ -52,7 +58,9 @@ class Memory:
         shape = tuple(tensor.shape)
         for value in values:
             if tuple(value.shape) != shape:
-                raise RuntimeError(f"ttnn made a tensor of shape {shape}, its golden function {tuple(value.shape)}")
+                raise RuntimeError(
+                    f"ttnn made a tensor of shape {shape}, its golden function {tuple(value.shape)}"
+                )
         device = tensor.device()
         place = (device.id(), tensor.memory_config().buffer_type, tensor.buffer_address())
         values = share(values, lambda value: rounded(value, tensor.dtype))
@@ -130,7 +138,9 @@ def rounded(value: torch.Tensor, dtype: ttnn.DataType) -> torch.Tensor:
     if dtype == ttnn.float32:
         return value.float() if value._base is None else value.float().clone()
     if dtype in (ttnn.bfloat8_b, ttnn.bfloat4_b):  # one exponent for 16 neighbours: ttnn packs it on the host
-        return ttnn.Tensor(tensor=value.float().contiguous(), data_type=dtype, layout=ttnn.TILE_LAYOUT).to_torch()
+        return ttnn.Tensor(
+            tensor=value.float().contiguous(), data_type=dtype, layout=ttnn.TILE_LAYOUT
+        ).to_torch()
     return value.to(ttnn.ttnn_dtype_to_torch_dtype(dtype))
 
 

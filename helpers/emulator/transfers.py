@@ -48,13 +48,6 @@ def from_torch(memory, real, *args, device=None, memory_config=None, **kwargs):
     return result
 
 
-def load_tensor(memory, real, path, *args, device=None, **kwargs):
-    result = real(path, *args, device=device, **kwargs)
-    if device is not None:
-        memory.write(result, spread(host_values(real(path, *args, **kwargs)), result))
-    return result
-
-
 def dump_tensor(memory, real, path, tensor, *args, **kwargs):
     if ttnn.is_tensor_storage_on_device(tensor):
         tensor = to_host(memory, tensor)
@@ -89,7 +82,6 @@ def allocate(memory, real, *args, **kwargs):
 OPS = {
     "ttnn.from_torch": from_torch,
     "ttnn.from_device": from_device,
-    "ttnn.load_tensor": load_tensor,
     "ttnn.dump_tensor": dump_tensor,
     "ttnn.copy_host_to_device_tensor": copy_host_to_device_tensor,
     "ttnn.copy_device_to_host_tensor": copy_device_to_host_tensor,
@@ -102,6 +94,7 @@ NO_VALUES = "This mesh was opened with numerics=False, for a dry run: its tensor
 
 # Methods of ttnn.Tensor that read a device tensor without going through an op.
 READERS = ("to_torch", "to_torch_with_padded_shape", "to_numpy", "to_list", "item", "__repr__", "__str__")
+real_load = ttnn._ttnn.tensor.load_tensor_flatbuffer  # what ttnn.load_tensor and ttnn.as_tensor's cache call
 real_methods = {name: getattr(ttnn.Tensor, name) for name in (*READERS, "cpu", "to", "reshape")}
 
 
@@ -119,7 +112,9 @@ def install(emulator) -> None:
 
     def reader(name):
         real = real_methods[name]
-        return lambda tensor, *args, **kwargs: real(host(tensor) if followed(tensor) else tensor, *args, **kwargs)
+        return lambda tensor, *args, **kwargs: real(
+            host(tensor) if followed(tensor) else tensor, *args, **kwargs
+        )
 
     def cpu(tensor, *args, **kwargs):
         return host(tensor) if followed(tensor) else real_methods["cpu"](tensor, *args, **kwargs)
@@ -127,8 +122,9 @@ def install(emulator) -> None:
     def to(tensor, *args, **kwargs):
         result = real_methods["to"](tensor, *args, **kwargs)
         if emulator.numerics and followed(result):
+            known = followed(tensor)
             with emulator._within():
-                source = emulator.memory.read(tensor) if followed(tensor) else host_values(tensor)
+                source = emulator.memory.read(tensor) if known else host_values(tensor)
                 emulator.memory.write(result, spread(source, result))
         return result
 
@@ -137,14 +133,24 @@ def install(emulator) -> None:
         if emulator.numerics and followed(tensor) and not emulator.memory.holds(result):  # a copy, not a view
             with emulator._within():
                 shape = tuple(result.shape)
-                emulator.memory.write(result, share(emulator.memory.read(tensor), lambda value: value.reshape(shape)))
+                emulator.memory.write(
+                    result, share(emulator.memory.read(tensor), lambda value: value.reshape(shape))
+                )
         return result
 
+    def load(path, device=None):
+        result = real_load(path, device)
+        if device is not None and emulator.numerics:
+            emulator.memory.write(result, spread(host_values(real_load(path)), result))
+        return result
+
+    ttnn._ttnn.tensor.load_tensor_flatbuffer = load
     for name in READERS:
         setattr(ttnn.Tensor, name, reader(name))
     ttnn.Tensor.cpu, ttnn.Tensor.to, ttnn.Tensor.reshape = cpu, to, reshape
 
 
 def uninstall() -> None:
+    ttnn._ttnn.tensor.load_tensor_flatbuffer = real_load
     for name, method in real_methods.items():
         setattr(ttnn.Tensor, name, method)

@@ -1,0 +1,455 @@
+"""The emulated mesh itself: how values are kept, shared, rounded and freed, and what it says where it stops."""
+
+import gc
+import itertools
+
+import pytest
+import torch
+import ttnn
+from hypothesis import given
+from hypothesis import strategies as st
+
+from helpers.emulator.golden import on_device, tensors_in
+from helpers.mesh import run_on
+from helpers.tensors import gather, replicate, shard, shards_of
+from tests.on_galaxy import FLOATS, ROW, TILE, few, opened, rounded
+
+mesh = pytest.fixture(scope="module")(opened)
+
+INTEGERS = {
+    ttnn.int32: (-(10**6), 10**6),
+    ttnn.uint32: (0, 10**6),
+    ttnn.uint16: (0, 60000),
+    ttnn.uint8: (0, 255),
+}
+DTYPES = [*FLOATS, ttnn.bfloat4_b, *INTEGERS]
+
+
+def randn(*shape, seed=0):
+    return rounded(torch.randn(shape, generator=torch.Generator().manual_seed(seed)), ttnn.bfloat16)
+
+
+def filled(dtype, *shape):
+    if dtype in INTEGERS:
+        low, high = INTEGERS[dtype]
+        return torch.randint(low, high, shape, generator=torch.Generator().manual_seed(1)).to(torch.int32)
+    return randn(*shape)
+
+
+def stored(x, dtype):
+    """What ttnn's own host code makes of x in that dtype."""
+    return ttnn.from_torch(x, dtype=dtype, layout=TILE).to_torch().double()
+
+
+@pytest.fixture
+def golden(monkeypatch):
+    """Gives an op another golden function, or none, until the test ends."""
+
+    def attach(op, function):
+        monkeypatch.setattr(op, "golden_function", function)
+
+    return attach
+
+
+# Its errors
+
+
+@pytest.mark.parametrize(
+    "wrong", [lambda x: x[..., :-1], lambda x: x.T, lambda x: x[None], lambda x: x.sum()]
+)
+def test_a_golden_of_another_shape_is_an_error(mesh, golden, wrong):
+    x = replicate(randn(32, 64), mesh)
+    golden(ttnn.relu, lambda x, **options: wrong(x))
+    with pytest.raises(RuntimeError, match=r"ttnn\.relu.*shape \(32, 64\), its golden function \("):
+        ttnn.relu(x)
+
+
+def test_a_golden_with_too_few_outputs_is_an_error(mesh, golden):
+    golden(ttnn.topk, lambda x, *args, **options: x.topk(32).values)
+    with pytest.raises(RuntimeError, match=r"ttnn\.topk returned 2 tensors, its golden function 1"):
+        ttnn.topk(replicate(randn(32, 64), mesh), 32)
+
+
+def test_a_golden_that_fails_is_named(mesh, golden):
+    def fail(x, **options):
+        raise KeyError("bad")
+
+    golden(ttnn.relu, fail)
+    with pytest.raises(
+        RuntimeError, match=r"ttnn accepted this call of ttnn\.relu, but its golden function did not"
+    ):
+        ttnn.relu(replicate(randn(32, 64), mesh))
+
+
+def test_a_golden_that_writes_over_its_input_is_an_error(mesh, golden):
+    golden(ttnn.relu, lambda x, **options: x.clamp_(min=0).clone())
+    with pytest.raises(RuntimeError, match=r"golden function of ttnn\.relu wrote over its inputs"):
+        ttnn.relu(replicate(randn(32, 64), mesh))
+
+
+def test_no_golden_is_an_error_before_anything_is_computed(mesh, golden, monkeypatch):
+    x = replicate(randn(32, 64), mesh)
+    ran = []
+    monkeypatch.setattr(ttnn.relu, "function", lambda *args, **kwargs: ran.append(1))
+    golden(ttnn.relu, None)
+    with pytest.raises(
+        NotImplementedError, match=r"ttnn\.relu has no golden function.*attach_golden_function"
+    ):
+        ttnn.relu(x)
+    assert not ran
+
+
+def test_an_op_that_ttnn_carries_no_golden_for(mesh):
+    x = replicate(randn(1, 1, 32, 64), mesh)
+    with pytest.raises(NotImplementedError, match=r"ttnn\.experimental\.dropout"):
+        ttnn.experimental.dropout(x, probability=0.5, scale=2.0, seed=1)
+
+
+def test_ttnn_own_errors_come_through(mesh):
+    with pytest.raises(RuntimeError, match=r"(?i)width|height|inner|shape"):
+        ttnn.matmul(replicate(randn(32, 64), mesh), replicate(randn(96, 32), mesh))
+
+
+def test_after_an_error_all_goes_on(mesh, golden, monkeypatch):
+    x = randn(32, 64)
+    with monkeypatch.context() as patch:
+        patch.setattr(ttnn.relu, "golden_function", lambda x, **options: x[:1])
+        with pytest.raises(RuntimeError):
+            ttnn.relu(replicate(x, mesh))
+    assert torch.equal(gather(ttnn.relu(replicate(x, mesh))).float(), x.relu())
+
+
+# Its economy
+
+
+def test_equal_shards_are_computed_once(mesh, golden):
+    calls = []
+    real = ttnn.relu.golden_function
+    golden(ttnn.relu, lambda *args, **kwargs: calls.append(1) or real(*args, **kwargs))
+    add = ttnn.add.golden_function
+    golden(ttnn.add, lambda *args, **kwargs: calls.append(1) or add(*args, **kwargs))
+    x = randn(1, 1, 256, 256)
+    for cut, times in (({}, 1), ({"tp": 2}, 4), ({"sp": 3}, 8), ({"tp": 3, "sp": 2}, 32)):
+        calls.clear()
+        y = ttnn.relu(shard(x, mesh, **cut))
+        assert len(calls) == times
+        assert torch.equal(gather(y, **cut).float(), x.relu())
+        ttnn.relu(y)
+        assert len(calls) == 2 * times  # what was shared stays shared
+    calls.clear()
+    ttnn.add(shard(x, mesh, tp=2), shard(x[:, :, :64], mesh))
+    assert len(calls) == 4
+    ttnn.all_gather(shard(x, mesh, tp=2, sp=3), dim=3, cluster_axis=1)
+    calls.clear()
+    ttnn.relu(ttnn.all_gather(shard(x, mesh, tp=2, sp=3), dim=3, cluster_axis=1))
+    assert len(calls) == 4
+
+
+def test_replicas_take_the_place_of_one(mesh):
+    mesh.emulator.memory.sweep()
+    before = mesh.emulator.memory.num_bytes()
+    kept = replicate(randn(256, 256), mesh)
+    assert mesh.emulator.memory.num_bytes() - before == 256 * 256 * 4
+    cut = shard(randn(256, 256), mesh, tp=0, sp=1)
+    assert mesh.emulator.memory.num_bytes() - before == 2 * 256 * 256 * 4
+    assert kept.is_allocated() and cut.is_allocated()
+
+
+def test_freed_buffers_free_their_values(mesh):
+    memory = mesh.emulator.memory
+    memory.sweep()
+    before = memory.num_bytes()
+    size = 512 * 256 * 4
+    x, y = replicate(randn(512, 256), mesh), replicate(randn(512, 256), mesh)
+    z = ttnn.add(x, y)
+    assert memory.num_bytes() == before + 3 * size
+    ttnn.deallocate(x)
+    memory.sweep()
+    assert memory.num_bytes() == before + 2 * size
+    del z
+    gc.collect()
+    memory.sweep()
+    assert memory.num_bytes() == before + size
+    view = ttnn.reshape(y, (256, 512))
+    del y
+    memory.sweep()
+    assert memory.num_bytes() == before + size  # the view holds the buffer
+    assert torch.equal(gather(view).float(), randn(512, 256).reshape(256, 512))
+    del view
+    memory.sweep()
+    assert memory.num_bytes() == before
+
+
+def test_a_reused_buffer_takes_the_old_values_along(mesh):
+    memory = mesh.emulator.memory
+    memory.sweep()
+    before = memory.num_bytes()
+    for seed in range(20):
+        x = replicate(randn(256, 256, seed=seed), mesh)
+        x = ttnn.relu(x)
+    assert memory.num_bytes() - before <= 4 * 256 * 256 * 4
+    assert torch.equal(gather(x).float(), randn(256, 256, seed=19).relu())
+
+
+def test_values_are_swept_without_being_asked(mesh):
+    """A loop that drops what it makes does not grow."""
+    memory = mesh.emulator.memory
+    memory.sweep()
+    before, peak, kept = memory.num_bytes(), 0, []
+    for seed in range(24):
+        kept = [
+            *kept[-1:],
+            replicate(randn(2048, 2048, seed=seed), mesh),
+        ]  # 16 MiB, never at the last one's place
+        peak = max(peak, memory.num_bytes() - before)
+    assert peak <= 8 * 2**24
+
+
+def test_freed_tensors_say_so(mesh):
+    x = replicate(randn(32, 64), mesh)
+    ttnn.deallocate(x)
+    for use in (lambda: ttnn.relu(x), lambda: x.to_torch(), lambda: ttnn.to_torch(x), lambda: gather(x)):
+        with pytest.raises((RuntimeError, ValueError)):
+            use()
+
+
+# Values: rounding, reading, moving
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_rounding_is_ttnn_own(mesh, dtype):
+    """A bfloat8_b is what ttnn's host code packs, from the host and out of an op."""
+    x = filled(dtype, 64, 96)
+    assert torch.equal(gather(replicate(x, mesh, dtype=dtype)).double(), stored(x, dtype))
+    if dtype in (ttnn.bfloat8_b, ttnn.bfloat4_b):
+        cast = ttnn.typecast(replicate(x, mesh, dtype=ttnn.float32), dtype)
+        assert torch.equal(gather(cast).double(), stored(x, dtype))
+        assert not torch.equal(stored(x, dtype), x.double())
+    if dtype in FLOATS:
+        product = ttnn.multiply(replicate(x, mesh, dtype=dtype), replicate(x, mesh, dtype=dtype))
+        exact = stored(x, dtype) ** 2
+        assert torch.equal(gather(product).double(), stored(exact.float(), dtype))
+
+
+@few
+@given(
+    dtype=st.sampled_from(DTYPES),
+    layout=st.sampled_from([TILE, ROW]),
+    shape=st.tuples(st.integers(1, 3), st.integers(1, 40), st.integers(1, 20).map(lambda n: 4 * n)),
+    memory=st.sampled_from([ttnn.DRAM_MEMORY_CONFIG, ttnn.L1_MEMORY_CONFIG]),
+)
+def test_every_way_there_and_back(mesh, dtype, layout, shape, memory):
+    layout = TILE if dtype in (ttnn.bfloat8_b, ttnn.bfloat4_b) else layout
+    x = filled(dtype, *shape)
+    other = layout if dtype in (ttnn.bfloat8_b, ttnn.bfloat4_b) else ROW if layout == TILE else TILE
+    want = stored(x, dtype)
+    host = ttnn.from_torch(x, dtype=dtype, layout=layout)
+    ways_there = {
+        "from_torch": lambda: ttnn.from_torch(
+            x, dtype=dtype, layout=layout, device=mesh, memory_config=memory
+        ),
+        "to_device": lambda: ttnn.to_device(host, mesh, memory_config=memory),
+        ".to": lambda: host.to(mesh, memory),
+        ".to, another layout": lambda: ttnn.from_torch(
+            x, dtype=dtype, layout=other, device=mesh, memory_config=memory
+        ).to(layout),
+        "as_tensor": lambda: ttnn.as_tensor(x, dtype=dtype, layout=layout, device=mesh, memory_config=memory),
+        "copy": lambda: copied(host, mesh, memory),
+    }
+    ways_back = {
+        "get_device_tensors": lambda t: ttnn.to_torch(ttnn.get_device_tensors(t)[17]),
+        "from_device": lambda t: ttnn.to_torch(ttnn.get_device_tensors(ttnn.from_device(t))[31]),
+        ".cpu": lambda t: ttnn.get_device_tensors(t.cpu())[3].to_torch(),
+        "of one chip": lambda t: ttnn.get_device_tensors(t)[5].cpu().to_torch(),
+        "composer": lambda t: ttnn.to_torch(t, mesh_composer=ttnn.ConcatMeshToTensor(mesh, dim=0))[
+            : shape[0]
+        ],
+        "gather": gather,
+    }
+    for (there, put), (back, get) in itertools.product(ways_there.items(), ways_back.items()):
+        placed = put()
+        assert (
+            placed.dtype == dtype
+            and placed.layout == layout
+            and placed.memory_config().buffer_type == memory.buffer_type
+        )
+        assert torch.equal(get(placed).double(), want), (there, back)
+
+
+def copied(host, mesh, memory):
+    device = ttnn.allocate_tensor_on_device(host.spec, mesh)
+    ttnn.copy_host_to_device_tensor(host, device)
+    return ttnn.to_memory_config(device, memory)
+
+
+def test_uninitialised_memory_is_not_a_number(mesh):
+    empty = ttnn.empty((32, 64), dtype=ttnn.bfloat16, layout=TILE, device=mesh)
+    for tensor in (empty, ttnn.empty_like(replicate(randn(32, 64), mesh))):
+        assert all(value.isnan().all() for value in shards_of(tensor).values())
+
+
+def test_one_chip_of_many(mesh):
+    x = randn(1, 1, 256, 256)
+    of_chips = ttnn.get_device_tensors(shard(x, mesh, tp=2, sp=3))
+    assert len(of_chips) == 32
+    for chip, tensor in enumerate(of_chips):
+        row, col = divmod(chip, 8)
+        part = x[:, :, 64 * row : 64 * (row + 1), 32 * col : 32 * (col + 1)].to(torch.bfloat16)
+        assert torch.equal(tensor.to_torch(), part)
+    again = ttnn.combine_device_tensors(tensors=of_chips)
+    assert torch.equal(gather(ttnn.neg(again), tp=2, sp=3).float(), -x)
+
+
+def test_printing_shows_values(mesh):
+    x = torch.arange(1024).reshape(32, 32).float()
+    shown = str(replicate(x, mesh, dtype=ttnn.float32))
+    assert "3.1000e+01" in shown and "1.0230e+03" in shown and "shape" in shown.lower()
+    assert repr(replicate(x, mesh)) == str(replicate(x, mesh))
+
+
+def test_reading_a_single_chip_tensor():
+    assert run_on("n150", read_on_one_chip) == ([[1.5, -2.0]], 7.0, [[1.5, -2.0]], [[3.0, -4.0]], 2)
+
+
+def read_on_one_chip(mesh):
+    x = replicate(torch.tensor([[1.5, -2.0]]), mesh)
+    item = replicate(torch.tensor([[7.0]]), mesh).item()
+    return (
+        x.to_list(),
+        item,
+        x.to_torch().tolist(),
+        ttnn.typecast(x * 2, ttnn.float32).to_numpy().tolist(),
+        ttnn.to_torch(x[:, 1:]).item() * -1,
+    )
+
+
+def test_dump_and_load(mesh, tmp_path):
+    x = randn(1, 1, 256, 256)
+    path = tmp_path / "x.tensorbin"
+    ttnn.dump_tensor(path, shard(x, mesh, tp=2, sp=3))
+    on_host, on_mesh = ttnn.load_tensor(path), ttnn.load_tensor(path, device=mesh)
+    assert not on_device(on_host) and on_device(on_mesh)
+    assert torch.equal(gather(on_mesh, tp=2, sp=3).float(), x)
+    assert torch.equal(gather(ttnn.to_device(on_host, mesh), tp=2, sp=3).float(), x)
+    for move in (lambda t: ttnn.to_device(t, mesh), lambda t: t.to(mesh)):  # there and back, cut all the time
+        assert torch.equal(gather(move(ttnn.from_device(on_mesh)), tp=2, sp=3).float(), x)
+
+
+def test_as_tensor_with_a_cache_file(mesh, tmp_path):
+    x, name = randn(64, 256), str(tmp_path / "weights" / "w")
+    mapper = ttnn.ShardTensor2dMesh(mesh, mesh_shape=(4, 8), dims=(None, 1))
+    options = {
+        "dtype": ttnn.bfloat16,
+        "layout": TILE,
+        "device": mesh,
+        "mesh_mapper": mapper,
+        "cache_file_name": name,
+    }
+    options["memory_config"] = ttnn.DRAM_MEMORY_CONFIG
+    first = ttnn.as_tensor(x, **options)
+    assert list((tmp_path / "weights").iterdir())
+    second = ttnn.as_tensor(torch.zeros_like(x), **options)  # from the file, not from what is given
+    for tensor in (first, second):
+        assert torch.equal(gather(tensor, sp=1).float(), x)
+        assert torch.equal(gather(ttnn.relu(tensor), sp=1).float(), x.relu())
+
+
+# Views and writing in place
+
+
+def test_views_share_a_buffer(mesh):
+    x = randn(1, 64, 32, 64)
+    whole = shard(x, mesh, tp=1)
+    view = ttnn.reshape(whole, (1, 8, 64, 64))
+    assert view.buffer_unique_id() == whole.buffer_unique_id()
+    want = torch.cat([part.reshape(1, 8, 64, 64) for part in x.chunk(4, 1)], 1)
+    assert torch.equal(gather(view, tp=1).float(), want)
+    ttnn.multiply_(view, 2.0)
+    assert torch.equal(gather(view, tp=1).float(), 2 * want)
+    assert torch.equal(gather(whole, tp=1).float(), 2 * x)  # written through the view
+    ttnn.add_(whole, 1.0)
+    assert torch.equal(gather(view, tp=1).float(), rounded(2 * want + 1, ttnn.bfloat16))
+
+
+@few
+@given(cut=st.sampled_from([{}, {"tp": 2}, {"sp": 3}]), seed=st.integers(0, 99))
+def test_writing_in_place_changes_one_tensor_only(mesh, cut, seed):
+    """Also where several tensors had one value."""
+    x = randn(1, 1, 256, 256, seed=seed)
+    first = shard(x, mesh, dtype=ttnn.float32, **cut)
+    others = [
+        ttnn.identity(first),
+        ttnn.clone(first),
+        ttnn.to_memory_config(first, ttnn.L1_MEMORY_CONFIG),
+        first + 0,
+    ]
+    ttnn.relu(first, output_tensor=first)
+    ttnn.add_(first, 1.0)
+    assert torch.equal(gather(first, **cut), x.relu() + 1)
+    assert all(torch.equal(gather(other, **cut), x) for other in others)
+
+
+def test_from_torch_copies(mesh):
+    x = torch.ones(32, 64)
+    tensor = replicate(x, mesh, dtype=ttnn.float32)
+    x.zero_()
+    assert gather(tensor).eq(1).all()
+    gather(tensor).zero_()
+    tensor.cpu()
+    assert gather(tensor).eq(1).all()
+
+
+def test_outputs_are_where_ttnn_says(mesh):
+    x = replicate(randn(1, 1, 64, 64), mesh)
+    out = ttnn.zeros_like(x)
+    for result in (ttnn.add(x, x, output_tensor=out), ttnn.matmul(x, x, optional_output_tensor=out)):
+        assert result.buffer_address() == out.buffer_address()
+        assert torch.equal(gather(result), gather(out)) and gather(out).any()
+
+
+def test_without_numerics():
+    assert run_on("t3000", dry_run, numerics=False) == ([1, 1, 32, 96], 4, True)
+
+
+def dry_run(mesh):
+    x, w = shard(torch.randn(1, 1, 64, 64), mesh, sp=2), shard(torch.randn(64, 384), mesh, tp=1)
+    y = ttnn.matmul(x, w)
+    refused = 0
+    for read in (y.to_torch, lambda: ttnn.to_torch(y), lambda: str(y), lambda: ttnn.from_device(y)):
+        try:
+            read()
+        except RuntimeError as error:
+            refused += "numerics=False" in str(error)
+    return list(y.shape), refused, mesh.emulator.memory.num_bytes() == 0
+
+
+@few
+@given(data=st.data())
+def test_programs_of_many_ops(mesh, data):
+    """Random chains of ops, values shared, dropped and written over, against the same chain in torch."""
+    x = randn(1, 2, 128, 64, seed=data.draw(st.integers(0, 99)))
+    steps = {
+        "relu": (ttnn.relu, torch.relu),
+        "half": (lambda t: t * 0.5, lambda t: t * 0.5),
+        "add_": (lambda t: ttnn.add_(t, 0.25), lambda t: t.add_(0.25)),
+        "clone": (ttnn.clone, torch.clone),
+        "tanh": (ttnn.tanh, torch.tanh),
+        "l1": (lambda t: ttnn.to_memory_config(t, ttnn.L1_MEMORY_CONFIG), torch.clone),
+        "swap": (lambda t: ttnn.transpose(t, 0, 1), lambda t: t.transpose(0, 1).clone()),
+        "rows": (lambda t: ttnn.to_layout(ttnn.to_layout(t, ROW), TILE), torch.clone),
+    }
+    pool = [(shard(x, mesh, dtype=ttnn.float32, tp=2), x)]
+    for name in data.draw(st.lists(st.sampled_from(sorted(steps)), min_size=5, max_size=12)):
+        ours, theirs = pool[data.draw(st.integers(0, len(pool) - 1))]
+        on_mesh, in_torch = steps[name]
+        pool.append((on_mesh(ours), in_torch(theirs)))
+        if len(pool) > 3:
+            pool.pop(data.draw(st.integers(0, 3)))
+    for ours, theirs in pool:
+        torch.testing.assert_close(gather(ours, tp=2), theirs)
+
+
+def test_tensors_are_found_wherever_they_are(mesh):
+    x = replicate(randn(32, 32), mesh)
+    assert len(tensors_in(([x, (x,)], {"a": x, "b": [x, 1, None, "text"]}))) == 4
+    assert shards_of(x).keys() == set(itertools.product(range(4), range(8)))
