@@ -1,4 +1,4 @@
-"""The emulated mesh itself: how values are kept, shared, rounded and freed, and what it says where it stops."""
+"""The emulated mesh itself: how values are kept, shared, rounded, freed, and what it says where it stops."""
 
 import gc
 import itertools
