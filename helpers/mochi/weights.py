@@ -1,0 +1,125 @@
+"""Reads a Mochi folder as diffusers writes it, one tensor at a time, and says in a sentence what is wrong with it.
+
+Nothing is downloaded, and only safetensors files are opened. The names and shapes that a folder must have come from
+the reference models themselves, built from the folder's config without memory for values.
+"""
+
+import json
+from pathlib import Path
+
+import torch
+from diffusers import AutoencoderKLMochi, MochiTransformer3DModel
+from huggingface_hub import snapshot_download
+from huggingface_hub.errors import HFValidationError, LocalEntryNotFoundError
+from safetensors import SafetensorError, safe_open
+from transformers import T5Config, T5EncoderModel
+
+MOCHI = "genmo/mochi-1-preview"
+PARTS = {"text_encoder": T5EncoderModel, "transformer": MochiTransformer3DModel, "vae": AutoencoderKLMochi}
+BF16_GIGABYTES = {"text_encoder": 9.5, "transformer": 20.1, "vae": 0.9}  # of the real model: parameters x 2 bytes
+TIED = {"encoder.embed_tokens.weight"}  # T5's second name for shared.weight; folders may have it or not
+
+
+def find_folder(weights: str | Path) -> Path:
+    """The folder of a model: a path, or a model of the Hugging Face cache by its name. Never downloads.
+
+    Raises FileNotFoundError naming what is missing, its size, and the command that gets it.
+    """
+    if Path(weights).is_dir():
+        return Path(weights)
+    try:
+        return Path(snapshot_download(str(weights), local_files_only=True))
+    except (LocalEntryNotFoundError, HFValidationError):
+        raise FileNotFoundError(
+            f"There is no folder {weights}, and no model of that name in the Hugging Face cache. {how_to_get(PARTS)}"
+        ) from None
+
+
+def how_to_get(parts) -> str:
+    size = sum(BF16_GIGABYTES[part] for part in parts)
+    files = " ".join(f'"{part}/*"' for part in (*parts, "tokenizer", "scheduler"))
+    return (
+        f"Nothing is downloaded without you: the real model's {' and '.join(parts)} take about {size:.0f} GB in "
+        f"bfloat16. Get them with: hf download {MOCHI} --include model_index.json {files}"
+    )
+
+
+class Weights:
+    """One part of a Mochi folder: `config`, and a torch tensor for each name, read from disk when asked for.
+
+    The whole part is checked before the first tensor is read. Raises FileNotFoundError for missing files, and
+    ValueError for another architecture, missing or extra names, wrong shapes and damaged files.
+    """
+
+    def __init__(self, folder: str | Path, part: str):
+        self.folder, self.part = Path(folder) / part, part
+        self.config = self._read_config()
+        self._files = {}  # name -> file
+        shapes = self._read_headers()
+        self._compare(shapes, reference_shapes(part, self.config))
+
+    def __getitem__(self, name: str) -> torch.Tensor:
+        # Opened anew each time: an open file keeps all that was read of it in memory.
+        with safe_open(self._files[name], framework="pt") as file:
+            return file.get_tensor(name)
+
+    def _read_config(self) -> dict:
+        path = self.folder / "config.json"
+        if not path.exists():
+            raise FileNotFoundError(f"{path} is missing. {how_to_get([self.part])}")
+        try:
+            config = json.loads(path.read_text())
+        except json.JSONDecodeError as error:
+            raise ValueError(f"{path} is not valid JSON ({error}). Get the file again.") from error
+        wanted = PARTS[self.part].__name__
+        found = config.get("_class_name") or (config.get("architectures") or ["nothing"])[0]
+        if found != wanted:
+            raise ValueError(f"{path} describes {found}, not {wanted}: this is not a Mochi folder.")
+        return config
+
+    def _read_headers(self) -> dict[str, tuple[int, ...]]:
+        shapes = {}
+        for path in self._paths():
+            try:
+                with safe_open(path, framework="pt") as file:
+                    for name in file.keys():  # noqa: SIM118  a safe_open cannot be iterated
+                        self._files[name] = path
+                        shapes[name] = tuple(file.get_slice(name).get_shape())
+            except SafetensorError as error:
+                raise ValueError(f"{path} is damaged or incomplete ({error}). Get the file again.") from error
+        return shapes
+
+    def _paths(self) -> list[Path]:
+        """One file, or those that the index of a sharded one lists."""
+        index = next(iter(sorted(self.folder.glob("*.safetensors.index.json"))), None)
+        if index is None:
+            found = [path for path in sorted(self.folder.glob("*.safetensors"))]
+        else:
+            found = [self.folder / name for name in sorted(set(json.loads(index.read_text())["weight_map"].values()))]
+        missing = [path.name for path in found if not path.exists()]
+        if missing or not found:
+            what = ", ".join(missing) or "a .safetensors file"
+            raise FileNotFoundError(f"{self.folder} lacks {what}. {how_to_get([self.part])}")
+        return found
+
+    def _compare(self, found: dict, wanted: dict) -> None:
+        optional = TIED & set(wanted)
+        missing = sorted(set(wanted) - set(found) - optional)
+        extra = sorted(set(found) - set(wanted))
+        shapes = [name for name in wanted if name in found and found[name] != wanted[name]]
+        for names, problem in ((missing, "lacks"), (extra, "has unknown"), (shapes, "has tensors of wrong shape,")):
+            if names:
+                first = names[0]
+                sizes = f" {found[first]} instead of {wanted[first]}" if names is shapes else ""
+                more = f" and {len(names) - 1} more" if len(names) > 1 else ""
+                raise ValueError(f"{self.folder} {problem} {first}{sizes}{more}. It does not fit its config.json.")
+
+
+def reference_shapes(part: str, config: dict) -> dict[str, tuple[int, ...]]:
+    """Name -> shape of every tensor of the reference model with this config."""
+    with torch.device("meta"):
+        if part == "text_encoder":
+            model = T5EncoderModel(T5Config.from_dict(config))
+        else:
+            model = PARTS[part].from_config(config)
+    return {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}
