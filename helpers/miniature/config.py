@@ -1,0 +1,80 @@
+"""The sizes of the miniature and of its training. Every class is diffusers' or transformers' own."""
+
+from copy import deepcopy
+
+# heads x 96: every head is three tiles of 32 wide, four heads split over four chips, and the SwiGLU layer
+# inside (4 * 384 * 2 / 3 = 1024) splits evenly too. The autoencoder has Mochi-1's expansions and 12 channels.
+DEFAULT = {
+    "frames": 31,
+    "seed": 7,
+    "autoencoder": {
+        "encoder_block_out_channels": (32, 64, 96, 128),
+        "decoder_block_out_channels": (32, 64, 128, 128),
+        "layers_per_block": (1, 2, 2, 1, 1),
+        "temporal_expansions": (1, 2, 3),
+        "spatial_expansions": (2, 2, 2),
+        "add_attention_block": (False, True, True, True, True),
+        "scaling_factor": 1.0,
+    },
+    "transformer": {
+        "num_attention_heads": 4,
+        "attention_head_dim": 96,
+        "num_layers": 5,
+        "pooled_projection_dim": 96,
+        "text_embed_dim": 128,
+        "time_embed_dim": 256,
+        "max_sequence_length": 256,
+    },
+    "text_encoder": {"d_model": 128, "d_kv": 32, "num_heads": 4, "d_ff": 384, "num_layers": 3},
+    # phases: until which share of the training, side of the crops in pixels, their frames
+    "autoencoder_training": {
+        "minutes": 300.0, "batch": 4, "rate": 1.5e-3, "kl_target": 2.5, "crops": 4,
+        "phases": ((0.35, 32, 7), (0.75, 48, 19), (1.0, 96, 31)), "check_every": 200,
+    },
+    "latents": {"clips": 3000, "batch": 4, "captions": 6},
+    "transformer_training": {"minutes": 420.0, "batch": 32, "rate": 6e-4, "drop": 0.1, "check_every": 200},
+}  # fmt: skip
+
+# What changes where a CUDA card is at hand.
+CUDA = {
+    "autoencoder_training": {
+        "minutes": 11.0, "batch": 24, "rate": 2e-3, "kl_target": 2.5, "crops": 1,
+        "phases": ((0.2, 48, 19), (1.0, 96, 31)), "check_every": 250,
+    },
+    "latents": {"clips": 40000, "batch": 48, "captions": 8},
+    "transformer_training": {"minutes": 11.0, "batch": 256, "rate": 8e-4, "drop": 0.1, "check_every": 500},
+}  # fmt: skip
+
+# Two minutes on two cores, seven frames: far from good, but it must beat chance.
+SMOKE = {
+    "frames": 7,
+    "autoencoder": {
+        "encoder_block_out_channels": (32, 32, 64, 128),
+        "decoder_block_out_channels": (32, 32, 64, 64),
+        "layers_per_block": (0, 0, 1, 1, 0),
+        "add_attention_block": (False, False, False, False, False),
+    },
+    "transformer": {
+        "num_attention_heads": 4, "attention_head_dim": 24, "num_layers": 3, "pooled_projection_dim": 48,
+        "text_embed_dim": 64, "time_embed_dim": 64,
+    },
+    "text_encoder": {"d_model": 64, "d_kv": 16, "num_heads": 4, "d_ff": 128, "num_layers": 2},
+    "autoencoder_training": {
+        "steps": 150, "batch": 2, "rate": 2e-3, "kl_target": 2.5, "crops": 4,
+        "phases": ((0.7, 32, 7), (1.0, 96, 7)), "check_every": 1000,
+    },
+    "latents": {"clips": 400, "batch": 10, "captions": 4},
+    "transformer_training": {"steps": 350, "batch": 16, "rate": 3e-3, "drop": 0.1, "check_every": 1000},
+}  # fmt: skip
+
+
+def configuration(preset: str = "default", device: str = "cpu") -> dict:
+    """The whole configuration as one dictionary; a preset overrides the default key by key."""
+    config = deepcopy(DEFAULT)
+    changes = {"default": [CUDA] if str(device).startswith("cuda") else [], "smoke": [SMOKE]}
+    if preset not in changes:
+        raise ValueError(f"presets are {', '.join(changes)}, not {preset}")
+    for change in changes[preset]:
+        for part, values in change.items():
+            config[part] = {**config[part], **values} if isinstance(values, dict) else values
+    return config

@@ -1,0 +1,111 @@
+"""Make the miniature from nothing: `python -m helpers.miniature.train`.
+
+Three stages, each resumable (run the same command again): the autoencoder, the latents of many clips, the
+transformer with its text encoder; then the diffusers folder. On CPU or CUDA.
+"""
+
+import argparse
+import json
+import math
+import time
+from pathlib import Path
+
+import torch
+
+from helpers.miniature.autoencoder import encode_clips, train_autoencoder
+from helpers.miniature.config import configuration
+from helpers.miniature.denoiser import train_denoiser
+from helpers.miniature.export import pack, save_pipeline, unpack, weights_size
+from helpers.miniature.loop import Place
+from helpers.miniature.parts import new_autoencoder
+
+STAGES = ("autoencoder", "latents", "transformer", "export")
+
+
+def main(arguments=None) -> int:
+    options = _options().parse_args(arguments)
+    device = options.device or ("cuda" if torch.cuda.is_available() else "cpu")
+    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = True
+    torch.backends.cudnn.benchmark = True
+    config = _configured(options, device)
+    if options.unpack:
+        print(unpack(options.unpack, config, options.out))
+        return 0
+    deadline = time.time() + options.stop_after * 60 if options.stop_after else math.inf
+    place = Place(Path(options.run), device, deadline, options.quiet)
+    done = make(place, config, options.out, options.stages or STAGES, options.compile)
+    if done and options.pack:
+        print(*pack(options.out, options.pack), sep="\n")
+    print("done" if done else "stopped in between: the same command goes on from here")
+    return 0
+
+
+def make(place: Place, config: dict, out, stages=STAGES, compiled: bool = False) -> bool:
+    """Run the stages in order; False if the deadline came first."""
+    place.folder.mkdir(parents=True, exist_ok=True)
+    (place.folder / "config.json").write_text(json.dumps(config, indent=1))
+    if "autoencoder" in stages:
+        autoencoder, done = train_autoencoder(place, config)
+        if not done:
+            return False
+        torch.save(autoencoder.state_dict(), place.folder / "vae.pt")
+    if "latents" in stages and not encode_clips(place, config, _autoencoder(place, config)):
+        return False
+    if "transformer" in stages or "export" in stages:
+        denoiser, _, (mean, std), done = train_denoiser(place, config, compiled)
+        if not done and "export" not in stages:
+            return False
+        if "export" in stages:  # before the end too: a look at what there is so far
+            vae = _autoencoder(place, config).cpu()
+            save_pipeline(
+                out, vae, denoiser.transformer.cpu(), denoiser.text_encoder.cpu(), mean.cpu(), std.cpu()
+            )
+            print(f"{out}: {weights_size(out) / 1e6:.1f} MB of weights")
+        return done
+    return True
+
+
+def _autoencoder(place: Place, config: dict):
+    path = place.folder / "vae.pt"
+    if not path.is_file():
+        raise FileNotFoundError(
+            f"no autoencoder in {place.folder}: run the stage 'autoencoder' to its end first"
+        )
+    autoencoder = new_autoencoder(config).to(place.device)
+    autoencoder.load_state_dict(torch.load(path, map_location=place.device, weights_only=True))
+    return autoencoder.eval()
+
+
+def _configured(options, device: str) -> dict:
+    config = configuration(options.preset, device)
+    for stage in ("autoencoder", "transformer"):
+        settings = config[f"{stage}_training"]
+        for name in ("minutes", "batch", "rate"):
+            value = getattr(options, f"{stage}_{name}")
+            settings[name] = settings[name] if value is None else value
+    config["latents"]["clips"] = options.clips or config["latents"]["clips"]
+    return config
+
+
+def _options() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m helpers.miniature.train", description=__doc__)
+    parser.add_argument("stages", nargs="*", choices=[*STAGES, []], help="default: all of them")
+    parser.add_argument("--preset", default="default", help="default or smoke")
+    parser.add_argument("--run", default="runs/miniature", help="folder of checkpoints")
+    parser.add_argument("--out", default="models/tiny-mochi", help="the diffusers folder")
+    parser.add_argument("--device", help="cpu or cuda; default: cuda where there is one")
+    parser.add_argument("--stop-after", type=float, help="minutes until this call stops, to be resumed")
+    parser.add_argument("--compile", action="store_true", help="torch.compile the transformer")
+    parser.add_argument("--pack", help="also write the weights as flat files of 15 MB into this folder")
+    parser.add_argument("--unpack", help="make the diffusers folder from such files, and nothing else")
+    parser.add_argument("--clips", type=int, help="how many clips the transformer learns from")
+    parser.add_argument("--quiet", action="store_true", help="no progress bars")
+    for stage in ("autoencoder", "transformer"):
+        parser.add_argument(f"--{stage}-minutes", type=float)
+        parser.add_argument(f"--{stage}-batch", type=int)
+        parser.add_argument(f"--{stage}-rate", type=float)
+    return parser
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
