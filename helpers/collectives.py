@@ -76,9 +76,7 @@ def reduce_scatter(x: ttnn.Tensor, dim: int, axis: str) -> ttnn.Tensor:
     if chips == 1:
         return x
     if x.shape[dim] % chips:
-        raise ValueError(
-            f"Dimension {dim} of length {x.shape[dim]} does not divide by the {chips} chips along {axis}."
-        )
+        raise ValueError(f"Dimension {dim} of length {x.shape[dim]} does not divide by the {chips} chips along {axis}.")
     mesh.traffic.add("reduce_scatter", axis, (chips - 1) / chips * num_bytes(x), x.shape)
     return ttnn.reduce_scatter(x, dim=dim, cluster_axis=index)
 

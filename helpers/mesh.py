@@ -21,6 +21,7 @@ from helpers.emulator import golden, toolchain
 from helpers.systems import System, find_system
 
 BACKENDS = ("silicon", "simulator", "emulated")
+L1_SMALL = 32 * 1024  # bytes of each core's L1 kept for conv2d's and pooling's tables; ttnn's default of 0 fails them
 EXIT_SECONDS = 20  # after a failed kernel build ttnn's threads can outlive the interpreter
 
 _mesh: ttnn.MeshDevice | None = None  # the open one: ttnn drives one system in a process
@@ -34,9 +35,7 @@ def find_backend() -> str:
     return "silicon" if Path("/dev/tenstorrent").exists() else "emulated"
 
 
-def open_mesh(
-    system: str = "galaxy", *, backend: str | None = None, numerics: bool = True
-) -> ttnn.MeshDevice:
+def open_mesh(system: str = "galaxy", *, backend: str | None = None, numerics: bool = True) -> ttnn.MeshDevice:
     """Opens a system as one mesh of chips.
 
     The device has, beside all that ttnn gives it: `mesh.system` (its row in helpers/systems.py), `mesh.backend`,
@@ -91,7 +90,9 @@ def _open(system: System, backend: str, numerics: bool) -> ttnn.MeshDevice:
     _system = system
     ttnn.set_fabric_config(fabric(system))
     try:
-        mesh = ttnn.open_mesh_device(ttnn.MeshShape(*system.mesh), dispatch_core_config=dispatch(backend))
+        mesh = ttnn.open_mesh_device(
+            ttnn.MeshShape(*system.mesh), dispatch_core_config=dispatch(backend), l1_small_size=L1_SMALL
+        )
     except RuntimeError as error:
         if backend == "emulated":
             toolchain.drop_kernels()
@@ -177,9 +178,7 @@ def _leave_process() -> None:
     golden.uninstall()
 
 
-def run_on(
-    system: str, function, *args, numerics: bool = True, backend: str | None = None, timeout: float = 600
-):
+def run_on(system: str, function, *args, numerics: bool = True, backend: str | None = None, timeout: float = 600):
     """Opens `system` in a fresh process, runs function(mesh, *args) there, and returns its result.
 
     A process can be one system only; this is the way to a second one. Functions defined in a notebook work too.
@@ -196,8 +195,7 @@ def run_on(
                 command,
                 env=worker_environment(),
                 timeout=timeout,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.PIPE,
+                capture_output=True,
                 text=True,
             )
         except subprocess.TimeoutExpired:
@@ -206,9 +204,7 @@ def run_on(
             ) from None
         print(ended.stdout, end="")
         if not answer.exists():
-            raise RuntimeError(
-                f"The process for {system} died with status {ended.returncode}:\n{ended.stderr[-2000:]}"
-            )
+            raise RuntimeError(f"The process for {system} died with status {ended.returncode}:\n{ended.stderr[-2000:]}")
         result, error = cloudpickle.loads(answer.read_bytes())
     if error:
         raise RuntimeError(f"{function.__name__} failed on {system}:\n{error}")

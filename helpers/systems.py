@@ -72,12 +72,12 @@ SYSTEMS = {
     s.name: s
     for s in (
         System("n150", "one Wormhole card", WORMHOLE, "n150", "N150", (1, 1), (8, 8), 0, COLS_TP),
-        System("n300", "one Wormhole card with two chips", WORMHOLE, "n300", "N300", (1, 2), (8, 8), 2, COLS_TP),
-        System("t3000", "LoudBox or QuietBox: four n300 cards", WORMHOLE, "n300", "T3K", (2, 4), (8, 8), 2, COLS_TP, usable_links=1),
-        System("galaxy", "Wormhole Galaxy, mesh cabling", WORMHOLE, "ubb", "GALAXY", (4, 8), (8, 9), 4, ROWS_TP),
-        System("galaxy_torus", "Wormhole Galaxy, torus cabling", WORMHOLE, "ubb", "GALAXY", (4, 8), (8, 9), 4, ROWS_TP, torus=True),
+        System("n300", "a card with two Wormhole chips", WORMHOLE, "n300", "N300", (1, 2), (8, 8), 2, COLS_TP),
+        System("t3000", "LoudBox or QuietBox", WORMHOLE, "n300", "T3K", (2, 4), (8, 8), 2, COLS_TP, usable_links=1),
+        System("galaxy", "Galaxy, mesh cabling", WORMHOLE, "ubb", "GALAXY", (4, 8), (8, 9), 4, ROWS_TP),
+        System("galaxy_torus", "Galaxy, torus", WORMHOLE, "ubb", "GALAXY", (4, 8), (8, 9), 4, ROWS_TP, torus=True),
         System("p150", "one Blackhole card", BLACKHOLE, "p150", "P150", (1, 1), (11, 10), 0, COLS_TP),
-        System("quietbox2", "QuietBox 2: four Blackhole chips", BLACKHOLE, "p300", "P300_X2", (2, 2), (11, 10), 2, COLS_TP),
+        System("quietbox2", "QuietBox 2", BLACKHOLE, "p300", "P300_X2", (2, 2), (11, 10), 2, COLS_TP),
     )
 }  # fmt: skip
 

@@ -43,9 +43,7 @@ def shard(
         check_cut(x, dim, axis, mesh.shape[index], layout)
         by_axis[index] = dim % x.ndim
     if by_axis[0] is not None and by_axis[0] == by_axis[1]:
-        raise ValueError(
-            f"Both mesh axes would cut dimension {by_axis[0]}. Name a different dimension for each."
-        )
+        raise ValueError(f"Both mesh axes would cut dimension {by_axis[0]}. Name a different dimension for each.")
     mapper = ttnn.ShardTensor2dMesh(mesh, mesh_shape=tuple(mesh.shape), dims=tuple(by_axis))
     return ttnn.from_torch(x, dtype=dtype, layout=layout, device=mesh, mesh_mapper=mapper)
 
@@ -96,8 +94,7 @@ def gather(tensor: ttnn.Tensor, **dims: int) -> torch.Tensor:
     join = {axis_index(mesh, axis): (axis, dim) for axis, dim in dims.items()}
     shards = shards_of(tensor)
     rows = [
-        along_axis([shards[row, col] for col in range(mesh.shape[1])], mesh, 1, join)
-        for row in range(mesh.shape[0])
+        along_axis([shards[row, col] for col in range(mesh.shape[1])], mesh, 1, join) for row in range(mesh.shape[0])
     ]
     return along_axis(rows, mesh, 0, join)
 
@@ -105,13 +102,20 @@ def gather(tensor: ttnn.Tensor, **dims: int) -> torch.Tensor:
 def along_axis(parts: list[torch.Tensor], mesh, index: int, join: dict) -> torch.Tensor:
     if index in join:
         return torch.cat(parts, join[index][1])
-    if any(not torch.equal(parts[0], part) for part in parts[1:]):
+    if any(not identical(parts[0], part) for part in parts[1:]):
         axis = next(name for name, i in mesh.system.axes.items() if i == index)
         raise ValueError(
             f"The chips along {axis} hold different values. If these are slices, name the dimension to join, for "
             f"example gather(x, {axis}=2). If they are partial sums, an all_reduce along {axis} is missing."
         )
     return parts[0]
+
+
+def identical(a: torch.Tensor, b: torch.Tensor) -> bool:
+    """Equal, and NaN where the other is NaN"""
+    return torch.equal(a, b) or (
+        a.is_floating_point() and torch.equal(a.isnan(), b.isnan()) and torch.equal(a.nan_to_num(), b.nan_to_num())
+    )
 
 
 def placement(tensor: ttnn.Tensor) -> dict[tuple[int, int], tuple[slice, ...]]:
@@ -142,7 +146,5 @@ def mesh_of(tensor: ttnn.Tensor) -> ttnn.MeshDevice:
     if users is None:
         raise ValueError("This tensor is on a device that open_mesh did not open. Use a mesh from open_mesh.")
     if users == 0:
-        raise ValueError(
-            "This tensor's mesh has been closed. Make the tensor again on the mesh that is open now."
-        )
+        raise ValueError("This tensor's mesh has been closed. Make the tensor again on the mesh that is open now.")
     return tensor.device()

@@ -13,11 +13,11 @@ from helpers.mesh import open_mesh
 def main(system: str, task: str, answer: str) -> None:
     try:
         function, args, how = cloudpickle.loads(Path(task).read_bytes())
-        result, error = function(open_mesh(system, **how), *args), None
+        written = cloudpickle.dumps((function(open_mesh(system, **how), *args), None))
     except BaseException:
-        result, error = None, traceback.format_exc()
+        written = cloudpickle.dumps((None, traceback.format_exc()))
     part = Path(f"{answer}.part")
-    part.write_bytes(cloudpickle.dumps((result, error)))
+    part.write_bytes(written)
     part.rename(answer)
     sys.stdout.flush()
     os._exit(0)  # ttnn's threads may not want to end

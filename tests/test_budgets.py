@@ -30,9 +30,7 @@ def over_budget(result: dict, budgets: dict) -> list[str]:
     for row in result["cells"]:
         seconds = budget.get(row["id"], budget["cell"])
         if row["seconds"] > ALLOWED * seconds:
-            found.append(
-                f"{name} [{row['cell']}] `{row['name']}` took {row['seconds']} s, budget {seconds} s"
-            )
+            found.append(f"{name} [{row['cell']}] `{row['name']}` took {row['seconds']} s, budget {seconds} s")
     gone = set(budget) - {"notebook", "cell"} - {row["id"] for row in result["cells"]}
     return found + [f"{name} has no cell {cell} any more, but a budget for it" for cell in sorted(gone)]
 

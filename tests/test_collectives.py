@@ -61,9 +61,7 @@ def same(got, want, dtype=ttnn.bfloat16, exact=True):
 @given(case=cut_tensors())
 def test_all_gather(mesh, case):
     x, axis, dim, *_ = case
-    assert torch.equal(
-        gather(ttnn.all_gather(place(case, mesh), dim=dim, cluster_axis=AXES[axis])).float(), x
-    )
+    assert torch.equal(gather(ttnn.all_gather(place(case, mesh), dim=dim, cluster_axis=AXES[axis])).float(), x)
     assert torch.equal(gather(collectives.all_gather(place(case, mesh), dim, axis)).float(), x)
 
 
@@ -117,9 +115,7 @@ def test_mesh_partition_undoes_all_gather(mesh, case):
     x, axis, dim, dtype, layout = case
     parts = ttnn.mesh_partition(replicate(x, mesh, dtype=dtype, layout=layout), dim, AXES[axis])
     assert torch.equal(gather(parts, **{axis: dim}).float(), x)
-    assert all(
-        torch.equal(a, b) for a, b in zip(shards_of(parts).values(), shards_of(place(case, mesh)).values())
-    )
+    assert all(torch.equal(a, b) for a, b in zip(shards_of(parts).values(), shards_of(place(case, mesh)).values()))
 
 
 @few
@@ -197,7 +193,7 @@ def test_neighbor_pad(mesh, dims, left, right, mode, axes):
     x = rounded(torch.randn(1, 12, 32, 5, 32, generator=torch.Generator().manual_seed(1)), ttnn.bfloat16)
     first, second = semaphores(mesh, len(dims)), semaphores(mesh, len(dims))
     got = ttnn.experimental.neighbor_pad_async(
-        shard(x, mesh, layout=ROW, tp=1, sp=2), dims, left, right, mode, [AXES[a] for a in axes], first, second,  # noqa: E501
+        shard(x, mesh, layout=ROW, tp=1, sp=2), dims, left, right, mode, [AXES[a] for a in axes], first, second,
         num_links=[1] * len(dims), topology=ttnn.Topology.Linear,
     )  # fmt: skip
     whole, widths = x, {1: (3, 0, 0), 2: (4, 0, 0)}
@@ -228,7 +224,7 @@ def test_ring_attention(mesh, axis, joint, rows, missing, seed):
     other = "tp" if axis == "sp" else "sp"
     n = rows * CHIPS[axis]
     generator = torch.Generator().manual_seed(seed)
-    make = lambda length: rounded(torch.randn(1, 8, length, 32, generator=generator), ttnn.bfloat16)  # noqa: E731
+    make = lambda length: rounded(torch.randn(1, 8, length, 32, generator=generator), ttnn.bfloat16)
     q, k, v, joint_q, joint_k, joint_v = (make(length) for length in [n] * 3 + [joint] * 3)
     grid = mesh.compute_with_storage_grid_size()
     buffers = [shard(torch.zeros_like(k), mesh, **{other: 1}) for _ in range(2)]
@@ -240,7 +236,7 @@ def test_ring_attention(mesh, axis, joint, rows, missing, seed):
         joint_strategy="rear",
         logical_n=n - missing,
         program_config=ttnn.SDPAProgramConfig(
-            compute_with_storage_grid_size=ttnn.CoreCoord(grid.x, grid.y - 1), q_chunk_size=32, k_chunk_size=32,  # noqa: E501
+            compute_with_storage_grid_size=ttnn.CoreCoord(grid.x, grid.y - 1), q_chunk_size=32, k_chunk_size=32,
             exp_approx_mode=False,
         ),
         dim=2,
@@ -252,7 +248,7 @@ def test_ring_attention(mesh, axis, joint, rows, missing, seed):
         ccl_core_grid_offset=ttnn.CoreCoord(0, grid.y - 1),
     )  # fmt: skip
     keys, values = (torch.cat([t[:, :, : n - missing], j], 2) for t, j in ((k, joint_k), (v, joint_v)))
-    attend = lambda x: torch.softmax(x @ keys.mT / 32**0.5, -1) @ values  # noqa: E731
+    attend = lambda x: torch.softmax(x @ keys.mT / 32**0.5, -1) @ values
     got = gather(out, **{other: 1, axis: 2})[:, :, : n - missing]
     assert agree(got, attend(q)[:, :, : n - missing], ttnn.bfloat16, exact=False)
     # Each chip of a ring adds up the blocks in its own order, so the last bit of the copies may differ.

@@ -9,12 +9,14 @@ import ttnn
 from hypothesis import given
 from hypothesis import strategies as st
 
+from helpers.emulator import memory
 from helpers.emulator.golden import on_device, tensors_in
 from helpers.mesh import run_on
 from helpers.tensors import gather, replicate, shard, shards_of
 from tests.on_galaxy import FLOATS, ROW, TILE, few, opened, rounded
 
 mesh = pytest.fixture(scope="module")(opened)
+KEPT_BYTES = memory.KEPT_BFLOAT16.itemsize  # on this computer, of one bfloat16 number
 
 INTEGERS = {
     ttnn.int32: (-(10**6), 10**6),
@@ -54,9 +56,7 @@ def golden(monkeypatch):
 # Its errors
 
 
-@pytest.mark.parametrize(
-    "wrong", [lambda x: x[..., :-1], lambda x: x.T, lambda x: x[None], lambda x: x.sum()]
-)
+@pytest.mark.parametrize("wrong", [lambda x: x[..., :-1], lambda x: x.T, lambda x: x[None], lambda x: x.sum()])
 def test_a_golden_of_another_shape_is_an_error(mesh, golden, wrong):
     x = replicate(randn(32, 64), mesh)
     golden(ttnn.relu, lambda x, **options: wrong(x))
@@ -75,9 +75,7 @@ def test_a_golden_that_fails_is_named(mesh, golden):
         raise KeyError("bad")
 
     golden(ttnn.relu, fail)
-    with pytest.raises(
-        RuntimeError, match=r"ttnn accepted this call of ttnn\.relu, but its golden function did not"
-    ):
+    with pytest.raises(RuntimeError, match=r"ttnn accepted this call of ttnn\.relu, but its golden function did not"):
         ttnn.relu(replicate(randn(32, 64), mesh))
 
 
@@ -92,9 +90,7 @@ def test_no_golden_is_an_error_before_anything_is_computed(mesh, golden, monkeyp
     ran = []
     monkeypatch.setattr(ttnn.relu, "function", lambda *args, **kwargs: ran.append(1))
     golden(ttnn.relu, None)
-    with pytest.raises(
-        NotImplementedError, match=r"ttnn\.relu has no golden function.*attach_golden_function"
-    ):
+    with pytest.raises(NotImplementedError, match=r"ttnn\.relu has no golden function.*attach_golden_function"):
         ttnn.relu(x)
     assert not ran
 
@@ -149,9 +145,9 @@ def test_replicas_take_the_place_of_one(mesh):
     mesh.emulator.memory.sweep()
     before = mesh.emulator.memory.num_bytes()
     kept = replicate(randn(256, 256), mesh)
-    assert mesh.emulator.memory.num_bytes() - before == 256 * 256 * 4
+    assert mesh.emulator.memory.num_bytes() - before == 256 * 256 * KEPT_BYTES
     cut = shard(randn(256, 256), mesh, tp=0, sp=1)
-    assert mesh.emulator.memory.num_bytes() - before == 2 * 256 * 256 * 4
+    assert mesh.emulator.memory.num_bytes() - before == 2 * 256 * 256 * KEPT_BYTES
     assert kept.is_allocated() and cut.is_allocated()
 
 
@@ -159,7 +155,7 @@ def test_freed_buffers_free_their_values(mesh):
     memory = mesh.emulator.memory
     memory.sweep()
     before = memory.num_bytes()
-    size = 512 * 256 * 4
+    size = 512 * 256 * KEPT_BYTES
     x, y = replicate(randn(512, 256), mesh), replicate(randn(512, 256), mesh)
     z = ttnn.add(x, y)
     assert memory.num_bytes() == before + 3 * size
@@ -187,7 +183,7 @@ def test_a_reused_buffer_takes_the_old_values_along(mesh):
     for seed in range(20):
         x = replicate(randn(256, 256, seed=seed), mesh)
         x = ttnn.relu(x)
-    assert memory.num_bytes() - before <= 4 * 256 * 256 * 4
+    assert memory.num_bytes() - before <= 4 * 256 * 256 * KEPT_BYTES
     assert torch.equal(gather(x).float(), randn(256, 256, seed=19).relu())
 
 
@@ -245,9 +241,7 @@ def test_every_way_there_and_back(mesh, dtype, layout, shape, memory):
     want = stored(x, dtype)
     host = ttnn.from_torch(x, dtype=dtype, layout=layout)
     ways_there = {
-        "from_torch": lambda: ttnn.from_torch(
-            x, dtype=dtype, layout=layout, device=mesh, memory_config=memory
-        ),
+        "from_torch": lambda: ttnn.from_torch(x, dtype=dtype, layout=layout, device=mesh, memory_config=memory),
         "to_device": lambda: ttnn.to_device(host, mesh, memory_config=memory),
         ".to": lambda: host.to(mesh, memory),
         ".to, another layout": lambda: ttnn.from_torch(
@@ -261,9 +255,7 @@ def test_every_way_there_and_back(mesh, dtype, layout, shape, memory):
         "from_device": lambda t: ttnn.to_torch(ttnn.get_device_tensors(ttnn.from_device(t))[31]),
         ".cpu": lambda t: ttnn.get_device_tensors(t.cpu())[3].to_torch(),
         "of one chip": lambda t: ttnn.get_device_tensors(t)[5].cpu().to_torch(),
-        "composer": lambda t: ttnn.to_torch(t, mesh_composer=ttnn.ConcatMeshToTensor(mesh, dim=0))[
-            : shape[0]
-        ],
+        "composer": lambda t: ttnn.to_torch(t, mesh_composer=ttnn.ConcatMeshToTensor(mesh, dim=0))[: shape[0]],
         "gather": gather,
     }
     for (there, put), (back, get) in itertools.product(ways_there.items(), ways_back.items()):
@@ -453,3 +445,24 @@ def test_tensors_are_found_wherever_they_are(mesh):
     x = replicate(randn(32, 32), mesh)
     assert len(tensors_in(([x, (x,)], {"a": x, "b": [x, 1, None, "text"]}))) == 4
     assert shards_of(x).keys() == set(itertools.product(range(4), range(8)))
+
+
+def mixed_precision(mesh):
+    """One small program, with bfloat16, float32 and block floats side by side."""
+    x, w = randn(1, 1, 256, 128), randn(1, 1, 128, 384, seed=1)
+    a, b = shard(x, mesh, sp=2), shard(w, mesh, tp=3, dtype=ttnn.bfloat8_b)
+    c = ttnn.add(ttnn.matmul(a, b), shard(randn(1, 1, 256, 384, seed=2), mesh, sp=2, tp=3, dtype=ttnn.float32))
+    return gather(ttnn.softmax(c, dim=-2), sp=2, tp=3), gather(
+        ttnn.matmul(a, a, transpose_b=True, dtype=ttnn.float32), sp=2
+    )
+
+
+@pytest.mark.parametrize("kept", [torch.bfloat16, torch.float32])
+def test_values_kept_as_either_dtype_are_the_same_values(mesh, monkeypatch, kept):
+    """Which one a computer uses depends on its CPU (helpers/emulator/memory.py)."""
+    here = mixed_precision(mesh)
+    monkeypatch.setattr(memory, "KEPT_BFLOAT16", kept)
+    x = replicate(randn(1, 1, 64, 96), mesh)
+    assert mesh.emulator.memory.read(x)[0].dtype == kept
+    for mine, other in zip(mixed_precision(mesh), here, strict=True):
+        assert mine.dtype == other.dtype and torch.allclose(mine.float(), other.float(), rtol=0.02, atol=1e-4)

@@ -10,7 +10,8 @@ import torch
 import ttnn
 
 from helpers import collectives, exercises
-from helpers.exercises import Exercise, Prediction, mesh as mesh_exercises, predict, same
+from helpers.exercises import Exercise, Prediction, predict, same
+from helpers.exercises import mesh as mesh_exercises
 from helpers.mesh import close_mesh, open_mesh, run_on
 from helpers.tensors import replicate
 
@@ -62,7 +63,7 @@ def test_untouched_it_says_so_and_goes_on(mesh, name, untouched, capsys):
 @pytest.mark.parametrize("name", EXERCISES)
 def test_a_right_answer_is_used_and_a_crash_is_not(mesh, name, capsys):
     exercise = EXERCISES[name]
-    mine = lambda *args: exercise.reference(*args)  # noqa: E731
+    mine = lambda *args: exercise.reference(*args)
     assert exercise(mine) is mine
     assert exercise(lambda *args: args[99]) is exercise.reference
     assert "stopped with IndexError: tuple index out of range" in capsys.readouterr().out

@@ -26,9 +26,7 @@ def locked_versions(project: dict, lock: dict) -> dict[str, str]:
 
 def conda_versions(environment: dict) -> tuple[str, dict[str, str]]:
     """Python's version, and what pip installs; raises if anything is not pinned exactly."""
-    python = next(
-        d.removeprefix("python=") for d in environment["dependencies"] if str(d).startswith("python=")
-    )
+    python = next(d.removeprefix("python=") for d in environment["dependencies"] if str(d).startswith("python="))
     pip = next(d["pip"] for d in environment["dependencies"] if isinstance(d, dict))
     return python, dict(line.split("==") for line in pip if line != "-e .")
 
@@ -163,9 +161,7 @@ def test_ci_shows_the_closing_line_and_fails_with_the_tests(tmp_path, recipe, co
     (tmp_path / ".ci").mkdir()
     shutil.copy(ROOT / ".ci" / "run", tmp_path / ".ci")
     (tmp_path / "Makefile").write_text(f"test:\n\t@{recipe}\n")
-    clean = {
-        name: value for name, value in os.environ.items() if name not in ("MAKEFLAGS", "MAKELEVEL", "MFLAGS")
-    }
+    clean = {name: value for name, value in os.environ.items() if name not in ("MAKEFLAGS", "MAKELEVEL", "MFLAGS")}
     done = subprocess.run([".ci/run"], cwd=tmp_path, env=clean, capture_output=True, text=True, timeout=60)
     assert done.returncode == code
     assert last in done.stdout.splitlines()[-1]

@@ -122,7 +122,9 @@ def test_dry_run_has_shapes_and_memory_but_no_values(opened):
 def test_which_backend_this_machine_has(monkeypatch, tmp_path):
     monkeypatch.delenv("TT_METAL_SIMULATOR", raising=False)
     real = mesh_module.Path
-    monkeypatch.setattr(mesh_module, "Path", lambda *p: tmp_path / "tenstorrent" if p == ("/dev/tenstorrent",) else real(*p))
+    monkeypatch.setattr(
+        mesh_module, "Path", lambda *p: tmp_path / "tenstorrent" if p == ("/dev/tenstorrent",) else real(*p)
+    )
     assert find_backend() == "emulated"
     (tmp_path / "tenstorrent").mkdir()
     assert find_backend() == "silicon"
@@ -212,5 +214,7 @@ def test_run_on_returns_and_reports():
         run_on("n150", lambda mesh: time.sleep(60), timeout=2)
     with pytest.raises(RuntimeError, match="died with status 7"):
         run_on("n150", lambda mesh: os._exit(7))
+    with pytest.raises(RuntimeError, match="(?s)failed on n150.*cannot pickle"):
+        run_on("n150", lambda mesh: mesh)
     with pytest.raises(ValueError, match="no system called"):
         run_on("n160", double)

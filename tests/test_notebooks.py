@@ -96,9 +96,7 @@ def test_long_cell(toy):
     assert refreshed(toy("01_toy", "\n".join(["x = 1"] * 16))) == ["[2] more than 15 lines: x = 1"]
 
 
-@pytest.mark.parametrize(
-    "text", ["a/home/b", "helpers/work/x", "https://example.org/home/x", "~/root/x", "1/2"]
-)
+@pytest.mark.parametrize("text", ["a/home/b", "helpers/work/x", "https://example.org/home/x", "~/root/x", "1/2"])
 def test_what_is_no_path_of_a_machine(text):
     assert not MACHINE.search(text)
 

@@ -1,4 +1,4 @@
-# ruff: noqa: E501, C408 - one op per line
+# ruff: noqa: E501 - one op per line
 """Elementwise ops on the emulated galaxy against plain torch."""
 
 import pytest
@@ -71,15 +71,9 @@ UNARY = {
     "cbrt": u(ttnn.cbrt, lambda x: x.sign() * x.abs() ** (1 / 3)),
     "ceil": u(ttnn.ceil, torch.ceil, exact=True),
     "celu": s(lambda x, a: ttnn.celu(x, alpha=a), lambda x, a: F.celu(x, a), st.sampled_from([0.5, 2.0])),
-    "clamp": u(
-        lambda x: ttnn.clamp(x, min=-1.0, max=0.5), lambda x: x.clamp(-1, 0.5), exact=True, dtypes=TWO_FLOATS
-    ),
-    "clamp above": s(
-        lambda x, a: ttnn.clamp(x, max=a), lambda x, a: x.clamp(max=a), exact=True, dtypes=TWO_FLOATS
-    ),
-    "clip": u(
-        lambda x: ttnn.clip(x, min=-1.0, max=0.5), lambda x: x.clamp(-1, 0.5), exact=True, dtypes=TWO_FLOATS
-    ),
+    "clamp": u(lambda x: ttnn.clamp(x, min=-1.0, max=0.5), lambda x: x.clamp(-1, 0.5), exact=True, dtypes=TWO_FLOATS),
+    "clamp above": s(lambda x, a: ttnn.clamp(x, max=a), lambda x, a: x.clamp(max=a), exact=True, dtypes=TWO_FLOATS),
+    "clip": u(lambda x: ttnn.clip(x, min=-1.0, max=0.5), lambda x: x.clamp(-1, 0.5), exact=True, dtypes=TWO_FLOATS),
     "cos": u(ttnn.cos, torch.cos),
     "cosh": u(ttnn.cosh, torch.cosh),
     "deg2rad": u(ttnn.deg2rad, torch.deg2rad),
@@ -106,12 +100,8 @@ UNARY = {
     ),
     "hardsigmoid": u(ttnn.hardsigmoid, F.hardsigmoid, BELOW_ZERO_TO),
     "hardswish": u(ttnn.hardswish, F.hardswish, BELOW_ZERO_TO),
-    "hardtanh": u(
-        lambda x: ttnn.hardtanh(x, min_val=-0.5, max_val=2.0), lambda x: x.clamp(-0.5, 2), exact=True
-    ),
-    "heaviside": s(
-        ttnn.heaviside, lambda x, a: torch.heaviside(x, torch.tensor(a)), values=halves, exact=True
-    ),
+    "hardtanh": u(lambda x: ttnn.hardtanh(x, min_val=-0.5, max_val=2.0), lambda x: x.clamp(-0.5, 2), exact=True),
+    "heaviside": s(ttnn.heaviside, lambda x, a: torch.heaviside(x, torch.tensor(a)), values=halves, exact=True),
     "i0": u(ttnn.i0, torch.i0),
     "i1": u(ttnn.i1, torch.special.i1),
     "identity": u(ttnn.identity, lambda x: x, exact=True, layouts=(TILE, ROW)),
@@ -136,9 +126,7 @@ UNARY = {
     "logit": u(lambda x: ttnn.logit(x, eps=0.2), lambda x: torch.logit(x, 0.2), between(0, 1)),
     "ltz": u(ttnn.ltz, lambda x: x < 0, halves, exact=True),
     "mish": u(ttnn.mish, F.mish),
-    "multigammaln": u(
-        ttnn.multigammaln, lambda x: torch.special.multigammaln(x, 4), between(2, 8), dtypes=TWO_FLOATS
-    ),
+    "multigammaln": u(ttnn.multigammaln, lambda x: torch.special.multigammaln(x, 4), between(2, 8), dtypes=TWO_FLOATS),
     "neg": u(ttnn.neg, torch.neg, exact=True, layouts=(TILE, ROW)),
     "nez": u(ttnn.nez, lambda x: x != 0, halves, exact=True),
     "polygamma": s(
@@ -187,9 +175,7 @@ UNARY = {
         ),
         lambda x: x.relu().sqrt(),
     ),
-    "polyval": u(
-        lambda x: ttnn.polyval(x, [2.0, -1.0, 0.5]), lambda x: 2 * x**2 - x + 0.5, dtypes=TWO_FLOATS
-    ),
+    "polyval": u(lambda x: ttnn.polyval(x, [2.0, -1.0, 0.5]), lambda x: 2 * x**2 - x + 0.5, dtypes=TWO_FLOATS),
     "bitwise_not": u(ttnn.bitwise_not, torch.bitwise_not, **BITS),
     "bitwise_left_shift": u(lambda x: ttnn.bitwise_left_shift(x, 3), lambda x: x << 3, **BITS),
     "bitwise_and scalar": u(lambda x: ttnn.bitwise_and(x, 0b10110), lambda x: x & 0b10110, **BITS),
@@ -202,9 +188,7 @@ UNARY = {
     "typecast to float32": u(lambda x: ttnn.typecast(x, ttnn.float32), lambda x: x, exact=True),
     "typecast to bfloat16": u(lambda x: ttnn.typecast(x, ttnn.bfloat16), lambda x: x, exact=True),
     "typecast to bfloat8_b": u(lambda x: ttnn.typecast(x, ttnn.bfloat8_b), lambda x: x, exact=True),
-    "typecast to int32": u(
-        lambda x: ttnn.typecast(x, ttnn.int32), lambda x: x.trunc(), BELOW_ZERO_TO, exact=True
-    ),
+    "typecast to int32": u(lambda x: ttnn.typecast(x, ttnn.int32), lambda x: x.trunc(), BELOW_ZERO_TO, exact=True),
     "typecast to uint16": u(
         lambda x: ttnn.typecast(x, ttnn.uint16),
         lambda x: (x + 0.5).floor(),
@@ -242,9 +226,7 @@ BINARY = {
         lambda x, y: F.silu(x) + y,
     ),
     "add to dtype": b(lambda x, y: ttnn.add(x, y, dtype=ttnn.float32), torch.add, dtypes=(ttnn.bfloat16,)),
-    "mixed dtypes": b(
-        ttnn.add, torch.add, dtypes=((ttnn.bfloat16, ttnn.float32), (ttnn.bfloat8_b, ttnn.bfloat16))
-    ),
+    "mixed dtypes": b(ttnn.add, torch.add, dtypes=((ttnn.bfloat16, ttnn.float32), (ttnn.bfloat8_b, ttnn.bfloat16))),
     "addalpha": b(lambda x, y: ttnn.addalpha(x, y, 0.5), lambda x, y: x + 0.5 * y, dtypes=TWO_FLOATS),
     "atan2": b(ttnn.atan2, torch.atan2, dtypes=TWO_FLOATS),
     "bias_gelu": b(ttnn.bias_gelu, lambda x, y: F.gelu(x + y)),
@@ -296,9 +278,7 @@ BINARY = {
     "pow of tensors": b(ttnn.pow, torch.pow, (POSITIVE, INSIDE), dtypes=TWO_FLOATS),
     "prelu": Op("A B C D, 1 B 1 1 -> A B C D", ttnn.prelu, lambda x, w: torch.where(x > 0, x, w * x)),
     "remainder": b(ttnn.remainder, torch.remainder, NOT_ZERO, dtypes=TWO_FLOATS),
-    "remainder of a number": s(
-        ttnn.remainder, torch.remainder, st.sampled_from([2.0, 0.75]), dtypes=TWO_FLOATS
-    ),
+    "remainder of a number": s(ttnn.remainder, torch.remainder, st.sampled_from([2.0, 0.75]), dtypes=TWO_FLOATS),
     "rsub": b(ttnn.rsub, lambda x, y: y - x),
     "rsub from a number": s(ttnn.rsub, lambda x, a: a - x),
     "squared_difference": b(ttnn.squared_difference, lambda x, y: (x - y) ** 2),
@@ -375,18 +355,14 @@ def test_in_place(mesh, name, data):
 
     shapes = SAME.replace("->", "->").split(" | ")
     both = " | ".join(f"{shape}, {shape.split('->')[0].split(',')[1]}" for shape in shapes)
-    check(
-        mesh, Op(both, op, lambda x, y: (torch_op(x, y).float(), y), dtypes=TWO_FLOATS, **options), data.draw
-    )
+    check(mesh, Op(both, op, lambda x, y: (torch_op(x, y).float(), y), dtypes=TWO_FLOATS, **options), data.draw)
 
 
 def test_outside_the_domain(mesh):
     """Not a number there, whatever the dtype: for blocks ttnn's own golden function gives no answer at all."""
     x = rounded(torch.linspace(-1.5, 1.5, 1024).reshape(32, 32), ttnn.bfloat8_b)
     got = shards_of(ttnn.asin(replicate(x, mesh, dtype=ttnn.bfloat8_b)))[3, 7]
-    inside = (
-        x.reshape(64, 16).abs().amax(1).le(1)
-    )  # a block with a NaN in it is lost as a whole, or not: both happen
+    inside = x.reshape(64, 16).abs().amax(1).le(1)  # a block with a NaN in it is lost as a whole, or not: both happen
     assert agree(got.reshape(64, 16)[inside], x.asin().reshape(64, 16)[inside], ttnn.bfloat8_b, exact=False)
     assert inside.any() and not got.reshape(64, 16)[~inside].isfinite().all()
 
@@ -453,10 +429,8 @@ GATED = {
 @few
 @given(data=st.data())
 def test_gated(mesh, name, data):
-    torch_op = lambda x: GATED[name](*x.chunk(2, -1))  # noqa: E731
-    op = Op(
-        "A B C*32 64 -> A B C*32 32", lambda x: getattr(ttnn, name)(x, -1), torch_op, dtypes=(ttnn.bfloat16,)
-    )
+    torch_op = lambda x: GATED[name](*x.chunk(2, -1))
+    op = Op("A B C*32 64 -> A B C*32 32", lambda x: getattr(ttnn, name)(x, -1), torch_op, dtypes=(ttnn.bfloat16,))
     check(mesh, op, data.draw)
 
 

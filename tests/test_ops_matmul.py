@@ -57,9 +57,7 @@ def test_matmul(mesh, name, data):
 def test_rows_of_weights(mesh, axis, rows, seed):
     """Weights cut by rows give partial sums; their sum over the chips is the product."""
     generator = torch.Generator().manual_seed(seed)
-    x, w = (
-        rounded(torch.randn(*s, generator=generator), ttnn.bfloat16) for s in [(1, 1, rows, 256), (256, 96)]
-    )
+    x, w = (rounded(torch.randn(*s, generator=generator), ttnn.bfloat16) for s in [(1, 1, rows, 256), (256, 96)])
     part = ttnn.matmul(shard(x, mesh, **{axis: 3}), shard(w, mesh, **{axis: 0}), dtype=ttnn.float32)
     with pytest.raises(ValueError, match="all_reduce"):
         gather(part)

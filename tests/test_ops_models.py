@@ -1,4 +1,4 @@
-# ruff: noqa: E501, C408 - one op per line
+# ruff: noqa: E501 - one op per line
 """What models are made of - norms, attention, heads, caches, convolutions, pools - against plain torch."""
 
 import math
@@ -23,11 +23,11 @@ from tests.on_galaxy import (
     compare,
     few,
     halves,
-    opened_for_convolutions,
+    opened,
     rounded,
 )
 
-mesh = pytest.fixture(scope="module")(opened_for_convolutions)
+mesh = pytest.fixture(scope="module")(opened)
 
 BF16 = (ttnn.bfloat16,)
 NORMED, ATTENTION = "A B C d, 1 d, 1 d -> A B C d", "A B t*32 32, A B t*32 32, A B t*32 32 -> A B t*32 32"
@@ -162,9 +162,7 @@ def test_group_norm(mesh, groups, batch, cut, seed):
         device=mesh, num_channels=channels, num_groups=groups, input_nhw=256, num_batches=batch
     )
     x, w, b = randn(seed, 8 * batch, 1, 256, channels), randn(seed + 1, channels), randn(seed + 2, channels)
-    (weight, bias), mask = ttnn.dram_group_norm_params_from_torch(
-        [w, b], channels, groups, mesh, core_grid=grid
-    )
+    (weight, bias), mask = ttnn.dram_group_norm_params_from_torch([w, b], channels, groups, mesh, core_grid=grid)
     x = x if cut else x[:batch]
     got = ttnn.group_norm(
         shard(x, mesh, **cut),
@@ -293,9 +291,7 @@ def test_rotary_embedding_llama(mesh, head_dim, rows, more, seed):
     """Pairs of neighbours, turned by angles: complex numbers multiplied. Heads over tp, positions from the caches."""
     x = randn(seed, 1, 8, rows, head_dim)
     angles = torch.rand(rows + more, head_dim // 2, generator=torch.Generator().manual_seed(seed)) * 6
-    cos, sin = (
-        rounded(f(angles).repeat_interleave(2, -1)[None, None], ttnn.bfloat16) for f in (torch.cos, torch.sin)
-    )
+    cos, sin = (rounded(f(angles).repeat_interleave(2, -1)[None, None], ttnn.bfloat16) for f in (torch.cos, torch.sin))
     got = ttnn.experimental.rotary_embedding_llama(
         shard(x, mesh, tp=1), replicate(cos, mesh), replicate(sin, mesh), replicate(turn_pairs(), mesh)
     )

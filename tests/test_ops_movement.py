@@ -1,4 +1,4 @@
-# ruff: noqa: E501, C408 - one op per line
+# ruff: noqa: E501 - one op per line
 """Ops that move data, and that create it, on the emulated galaxy against plain torch: exact, whatever the dtype."""
 
 import pytest
@@ -46,9 +46,7 @@ def height_sharded(x):
 
 
 def block_sharded(x):
-    config = ttnn.create_sharded_memory_config(
-        (1, 1, 128, 64), ttnn.CoreGrid(y=4, x=2), ttnn.ShardStrategy.BLOCK
-    )
+    config = ttnn.create_sharded_memory_config((1, 1, 128, 64), ttnn.CoreGrid(y=4, x=2), ttnn.ShardStrategy.BLOCK)
     return ttnn.to_memory_config(x, config)
 
 
@@ -141,9 +139,7 @@ def test_movement(mesh, name, data):
 
 
 SHAPES = st.tuples(st.integers(1, 3), st.integers(2, 40), st.integers(1, 20).map(lambda n: 2 * n))
-PLACES = st.fixed_dictionaries(
-    dict(dtype=st.sampled_from([*ALL, ttnn.int32, ttnn.uint32]), layout=st.just(TILE))
-)
+PLACES = st.fixed_dictionaries(dict(dtype=st.sampled_from([*ALL, ttnn.int32, ttnn.uint32]), layout=st.just(TILE)))
 CREATED = {
     "zeros": (lambda mesh, shape, **o: ttnn.zeros(shape, device=mesh, **o), lambda shape: torch.zeros(shape)),
     "ones": (lambda mesh, shape, **o: ttnn.ones(shape, device=mesh, **o), lambda shape: torch.ones(shape)),
@@ -192,9 +188,7 @@ def test_arange(mesh, start, count, step):
 
 
 @few
-@given(
-    shape=SHAPES, low=st.sampled_from([-3.0, 0.0]), high=st.sampled_from([1.0, 5.0]), seed=st.integers(1, 99)
-)
+@given(shape=SHAPES, low=st.sampled_from([-3.0, 0.0]), high=st.sampled_from([1.0, 5.0]), seed=st.integers(1, 99))
 def test_rand(mesh, shape, low, high, seed):
     x = gather(ttnn.rand((3, *shape), dtype=ttnn.float32, device=mesh, low=low, high=high, seed=seed))
     assert tuple(x.shape) == (3, *shape)

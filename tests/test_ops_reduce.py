@@ -1,4 +1,4 @@
-# ruff: noqa: E501, C408 - one op per line
+# ruff: noqa: E501 - one op per line
 """Reductions, orders and running sums on the emulated galaxy against plain torch."""
 
 import pytest

@@ -40,10 +40,7 @@ def test_failure_names_notebook_cell_and_error_and_the_next_one_still_runs(toy, 
     toy("02_next", "print('next')")
     path = toy("01_toy", ("1 / 0", "raises-exception"), "\nwidth = 1 // 0\nprint(width)", "never = 1")
     out, _, ending = run(path, capsys)
-    assert (
-        ending
-        == "\nFAILED 01_toy, cell [3] `width = 1 // 0`: ZeroDivisionError: integer division or modulo by zero"
-    )
+    assert ending == "\nFAILED 01_toy, cell [3] `width = 1 // 0`: ZeroDivisionError: integer division or modulo by zero"
     assert "ZeroDivisionError" in (out / "01_toy.html").read_text()
     assert (out / "02_next.html").exists()
 
@@ -78,9 +75,7 @@ def test_without_a_parameters_cell_that_sets_system(toy, capsys, cells):
 
 def test_unknown_system_and_unknown_notebook(toy, capsys, tmp_path):
     path = toy("01_toy")
-    assert run(path, capsys, "--system", "n151")[2].startswith(
-        "There is no system 'n151'; there are: galaxy, "
-    )
+    assert run(path, capsys, "--system", "n151")[2].startswith("There is no system 'n151'; there are: galaxy, ")
     assert run(path, capsys, "--only", "07")[2] == "There is no notebook 07; there are: 01."
     with pytest.raises(SystemExit, match="There is no notebook to run; there are: none yet"):
         series.choose("", tmp_path / "empty")

@@ -11,9 +11,7 @@ import pytest
 
 from tools.series import ROOT
 
-COMMANDS = (
-    "awk cat df dirname env find flock grep head mkdir mktemp rm sed sh sha256sum sleep tail tee tr uname"
-)
+COMMANDS = "awk cat df dirname env find flock grep head mkdir mktemp rm sed sh sha256sum sleep tail tee tr uname"
 PYTHON = os.path.realpath(sys.executable)
 UV = shutil.which("uv", path=Path(sys.executable).parent)
 PROJECT = """
@@ -102,9 +100,7 @@ class Toy:
         """The environment is complete: its Python starts and finds the project."""
         code = "import os, importlib.metadata as m; m.version('toy'); print(os.environ.get('x'))"
         python = self.folder / ".venv" / "bin" / "python"
-        return (
-            self.stamp.exists() and subprocess.run([python, "-c", code], capture_output=True).returncode == 0
-        )
+        return self.stamp.exists() and subprocess.run([python, "-c", code], capture_output=True).returncode == 0
 
 
 @pytest.fixture
@@ -131,10 +127,7 @@ def one_line(toy: Toy, **more: str) -> str:
 def test_platform_without_ttnn(toy, platform):
     toy.fake("uname", f'[ "$1" = -s ] && echo "{platform.split()[0]}" || echo "{platform.split()[1]}"')
     sentence = one_line(toy)
-    assert (
-        platform in sentence
-        and "Linux x86-64, WSL 2 on Windows, Docker (linux/amd64), Google Colab" in sentence
-    )
+    assert platform in sentence and "Linux x86-64, WSL 2 on Windows, Docker (linux/amd64), Google Colab" in sentence
 
 
 def test_no_room(toy):
@@ -144,9 +137,7 @@ def test_no_room(toy):
 
 def test_wrong_python(bare):
     bare.fake("python3", "echo Python 3.11.2")
-    assert "Python 3.12 is needed and not found (here: Python 3.11.2); install python3.12, or" in one_line(
-        bare
-    )
+    assert "Python 3.12 is needed and not found (here: Python 3.11.2); install python3.12, or" in one_line(bare)
 
 
 def test_no_python(bare):

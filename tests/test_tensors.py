@@ -21,7 +21,9 @@ def x():
     return torch.randn(1, 2, 256, 384, generator=torch.Generator().manual_seed(5)).bfloat16()
 
 
-@pytest.mark.parametrize("dims", [{}, {"tp": 3}, {"sp": 2}, {"tp": 2}, {"sp": -1}, {"sp": 2, "tp": 3}, {"sp": 3, "tp": 2}])
+@pytest.mark.parametrize(
+    "dims", [{}, {"tp": 3}, {"sp": 2}, {"tp": 2}, {"sp": -1}, {"sp": 2, "tp": 3}, {"sp": 3, "tp": 2}]
+)
 def test_every_chip_holds_what_placement_says(mesh, x, dims):
     if dims.get("sp") in (3, -1):
         x = torch.cat([x, x.flip(3)], 3)[..., :512]  # 8 whole tiles
@@ -59,7 +61,11 @@ def test_gather_refuses_partial_sums_and_unnamed_slices(mesh, x):
 @pytest.mark.parametrize(
     ("shape", "dims", "message"),
     [
-        ((1, 1, 100, 384), {"sp": 2}, "Dimension 2 of length 100 does not divide by the 8 chips along sp. Pad it to 104."),
+        (
+            (1, 1, 100, 384),
+            {"sp": 2},
+            "Dimension 2 of length 100 does not divide by the 8 chips along sp. Pad it to 104.",
+        ),
         ((1, 1, 64, 384), {"sp": 2}, "slices of 8, not whole tiles of 32. Pad it to 256"),
         ((1, 1, 64, 384), {"tp": 4}, "has no dimension 4 to cut along tp"),
         ((1, 1, 64, 384), {"dp": 0}, r"no axis 'dp'. Its axes are tp \(4 chips\), sp \(8 chips\)"),
@@ -121,10 +127,21 @@ def test_bytes_in_memory_are_those_that_ttnn_allocates(mesh, dtype):
 
 def serial(mesh, x):
     part = shard(x, mesh, sp=2, tp=3)
-    results = [all_gather(part, 2, "sp"), reduce_scatter(part, 3, "tp"), all_reduce(part, "tp"), mesh_partition(part, 2, "sp")]
+    results = [
+        all_gather(part, 2, "sp"),
+        reduce_scatter(part, 3, "tp"),
+        all_reduce(part, "tp"),
+        mesh_partition(part, 2, "sp"),
+    ]
     return all(result is part for result in results), mesh.traffic.sent, gather(part)
 
 
 def test_on_one_chip_collectives_do_nothing(x):
     unchanged, sent, back = run_on("n150", serial, x)
     assert unchanged and sent == [] and torch.equal(back, x)
+
+
+def test_copies_of_nan_are_copies(mesh):
+    x = torch.randn(1, 1, 32, 64).bfloat16()
+    x[..., 3] = torch.nan
+    assert torch.equal(gather(replicate(x, mesh)).isnan(), x.isnan())

@@ -4,6 +4,7 @@ Every ratio is measured in one run, the two sides in turn, and the median of the
 Exits with status 1 when a bound is missed.
 """
 
+import functools
 import os
 import statistics
 import subprocess
@@ -32,7 +33,11 @@ print(time.perf_counter() - start)
 def opening(cache: str) -> float:
     """Seconds that open_mesh("galaxy") takes in a fresh process, imports not counted."""
     ended = subprocess.run(
-        [sys.executable, "-c", OPEN], env=os.environ | {"XDG_CACHE_HOME": cache}, capture_output=True, text=True, check=True
+        [sys.executable, "-c", OPEN],
+        env=os.environ | {"XDG_CACHE_HOME": cache},
+        capture_output=True,
+        text=True,
+        check=True,
     )
     return float(ended.stdout.split()[-1])
 
@@ -76,7 +81,7 @@ def ops(mesh) -> list[tuple]:
         "gelu, 1024 x 512 replicated": (ttnn.gelu, copied),
     }
     return [
-        (name, in_turn(lambda: op(*args), golden_calls(mesh, op, *args)), 1.3, "x")
+        (name, in_turn(functools.partial(op, *args), golden_calls(mesh, op, *args)), 1.3, "x")
         for name, (op, *args) in cases.items()
     ]
 

@@ -64,7 +64,7 @@ def galaxy_slot(row: int, col: int) -> tuple[int, int]:
 def on_pcie(system: System) -> list[int]:
     """Chips that the host reaches itself: of an n300's two chips the one nearer the middle of the mesh."""
     cols, board = system.mesh[1], BOARDS[system.board]
-    from_middle = lambda chip: abs(chip % cols - (cols - 1) / 2)  # noqa: E731
+    from_middle = lambda chip: abs(chip % cols - (cols - 1) / 2)
     boards = itertools.batched(range(system.num_chips), board.chips)
     return [chip for chips in boards for chip in sorted(chips, key=from_middle)[: board.on_pcie]]
 
@@ -74,7 +74,7 @@ def descriptor(system: System) -> dict:
     cols, chips, board = system.mesh[1], range(system.num_chips), BOARDS[system.board]
     per_side, local = CHANNELS_PER_SIDE[system.chip.arch], on_pcie(system)
     found = dict(
-        arch={i: system.chip.arch for i in chips},
+        arch=dict.fromkeys(chips, system.chip.arch),
         chips={i: [i % cols, i // cols, 0, 0] for i in chips} if len(local) < len(chips) else {},
         chip_unique_ids={i: 1000 + i for i in chips},
         ethernet_connections=[
@@ -86,7 +86,7 @@ def descriptor(system: System) -> dict:
         chips_with_mmio=[{i: i} for i in local],
         io_device_type="PCIe",
         harvesting={i: harvesting(board, i % board.chips) for i in chips},
-        chip_to_boardtype={i: system.board for i in chips},
+        chip_to_boardtype=dict.fromkeys(chips, system.board),
         boards=[
             [
                 {"board_id": board.product_code << 36 | on_board[0]},

@@ -113,8 +113,7 @@ def all_broadcast(input_tensor: Shards, *, mesh_shape, cluster_axis=None, **opti
     """As many outputs as a line has chips: the k-th is, everywhere, the shard of the line's k-th chip."""
     length = len(lines(mesh_shape, cluster_axis)[0])
     return tuple(
-        per_line(input_tensor, mesh_shape, cluster_axis, lambda line, k=k: [line[k]] * len(line))
-        for k in range(length)
+        per_line(input_tensor, mesh_shape, cluster_axis, lambda line, k=k: [line[k]] * len(line)) for k in range(length)
     )
 
 
@@ -138,7 +137,7 @@ def neighbor_pad(
     """A halo: each shard grows by its neighbours' edges along dim; the outermost by zeros or their own last slice."""
     shards = input_tensor
     for d, left, right, axis in zip(dim, padding_left, padding_right, cluster_axis):
-        pad_line = lambda line, d=d, left=left, right=right: [  # noqa: E731
+        pad_line = lambda line, d=d, left=left, right=right: [
             torch.cat([*halo(line, place - 1, d, -left, padding_mode), shard,
                        *halo(line, place + 1, d, right, padding_mode)], d)
             for place, shard in enumerate(line)
@@ -217,18 +216,20 @@ def ring_scratch(query, joint) -> torch.Tensor:
 def blockwise_attention(query, blocks, scale=None):
     """Softmax attention (B, heads, T, head_dim) over blocks of (key, value), one after the other, exactly.
 
-    The running maximum and sum of Milakov and Gimelshein (2018), "Online normalizer calculation for softmax".
+    Scores and sums are float32, as on the chip. The running maximum and sum: Milakov and Gimelshein, "Online
+    normalizer calculation for softmax", 2018.
     """
     scale = query.shape[-1] ** -0.5 if scale is None else scale
+    query = query.float()
     peak = query.new_full((*query.shape[:-1], 1), -math.inf)
     total, out = torch.zeros_like(peak), 0.0
     for key, value in blocks:
         if key.shape[2] == 0:  # all padding
             continue
-        scores = query @ key.transpose(-1, -2) * scale
+        scores = query @ key.float().transpose(-1, -2) * scale
         new_peak = torch.maximum(peak, scores.amax(-1, keepdim=True))
         weights, shrink = torch.exp(scores - new_peak), torch.exp(peak - new_peak)
         total = total * shrink + weights.sum(-1, keepdim=True)
-        out = out * shrink + weights @ value
+        out = out * shrink + weights @ value.float()
         peak = new_peak
     return out / total

@@ -15,7 +15,7 @@ import ttnn
 import ttnn.decorators
 
 from helpers.emulator import transfers
-from helpers.emulator.memory import Memory, unknown_values
+from helpers.emulator.memory import Memory, kept_as, share, unknown_values
 
 # Python wrappers around other ops: what they call is emulated, one by one.
 TRANSPARENT = {"ttnn.as_tensor", "ttnn.load_tensor", "ttnn.to_torch", "ttnn.pearson_correlation_coefficient"}
@@ -53,7 +53,7 @@ class Emulator:
             return self._of_chip(args[0])
         if name in CRASHES:
             raise NotImplementedError(
-                f"{name} cannot run without chips: ttnn itself crashes. ttnn.broadcast sends one chip's tensor to others."
+                f"{name} cannot run without chips: ttnn itself crashes. Use ttnn.broadcast to send to others."
             )
         if self._inside or name in SILENT or name in TRANSPARENT:
             return real_call(op, *args, **kwargs)
@@ -66,9 +66,7 @@ class Emulator:
             return real_call(op, *args, **kwargs)
         if name in transfers.OPS:
             with self._within():
-                return transfers.OPS[name](
-                    self.memory, lambda *a, **k: real_call(op, *a, **k), *args, **kwargs
-                )
+                return transfers.OPS[name](self.memory, lambda *a, **k: real_call(op, *a, **k), *args, **kwargs)
         return self.emulate(op, args, kwargs)
 
     def emulate(self, op, args, kwargs):
@@ -88,6 +86,7 @@ class Emulator:
             raise NotImplementedError(no_golden(op))
         host = [t for t in tensors_in((args, kwargs)) if not on_device(t)]
         shards |= {id(t): transfers.host_values(t) for t in host}
+        shards = in_one_precision(shards, outputs)
         where = next(filter(on_device, outputs))  # not an input: the op may have freed it
         num_chips = len(where.device_coords())
         self._in_place = any(place_of(t) in places for t in filter(on_device, outputs))
@@ -111,14 +110,9 @@ class Emulator:
     def _golden(self, op, args, kwargs, chip, shards):
         self._shards = shards
         with self._within(chip):
-            prepare = (
-                op.preprocess_golden_function_inputs
-                or ttnn.decorators.default_preprocess_golden_function_inputs
-            )
+            prepare = op.preprocess_golden_function_inputs or ttnn.decorators.default_preprocess_golden_function_inputs
             golden_args, golden_kwargs = prepare(args, kwargs)
-            golden_kwargs = {
-                name: value for name, value in golden_kwargs.items() if name not in COMPARISON_HINTS
-            }
+            golden_kwargs = {name: value for name, value in golden_kwargs.items() if name not in COMPARISON_HINTS}
             if self._in_place or is_backward(op):
                 golden_args, golden_kwargs = clone((golden_args, golden_kwargs))
             if is_backward(op):
@@ -130,14 +124,12 @@ class Emulator:
             with torch.set_grad_enabled(is_backward(op)), golden_errors(op):
                 outputs = torch_tensors_in(op.golden_function(*golden_args, **golden_kwargs))
             if not self._in_place and not is_backward(op) and [tensor._version for tensor in inputs] != before:
-                raise RuntimeError(
-                    f"The golden function of {op.python_fully_qualified_name} wrote over its inputs."
-                )
+                raise RuntimeError(f"The golden function of {op.python_fully_qualified_name} wrote over its inputs.")
             return outputs
 
     def _over_mesh(self, op, args, kwargs, shards, mesh_shape):
         """values[output][chip] of an op in which chips exchange data; its golden function sees all chips at once."""
-        all_chips = lambda t: shards.get(id(t), t)  # noqa: E731
+        all_chips = lambda t: shards.get(id(t), t)
         with self._within(), torch.no_grad(), golden_errors(op):
             result = op.golden_function(
                 *replace_tensors(args, all_chips), mesh_shape=mesh_shape, **replace_tensors(kwargs, all_chips)
@@ -175,6 +167,19 @@ def uninstall() -> None:
     ttnn.decorators.FastOperation.__call__ = real_call
     ttnn.decorators.to_torch_for_comparison = real_to_torch
     transfers.uninstall()
+
+
+def in_one_precision(shards: dict, outputs: list[ttnn.Tensor]) -> dict:
+    """The inputs as they are, or, where an input or an output is kept as float32, all floats as float32.
+
+    torch multiplies no matrices of two dtypes, and what is asked for in float32 must not be computed in bfloat16.
+    """
+    dtypes = {values[0].dtype for values in shards.values()}
+    dtypes |= {kept_as(tensor.dtype) for tensor in outputs}
+    if not {torch.float32, torch.bfloat16} <= dtypes:
+        return shards
+    widened = lambda value: value.float() if value.dtype == torch.bfloat16 else value
+    return {key: share(values, widened) for key, values in shards.items()}
 
 
 def no_golden(op) -> str:
@@ -228,11 +233,7 @@ def tensors_in(value) -> list[ttnn.Tensor]:
 def torch_tensors_in(value) -> list[torch.Tensor]:
     if isinstance(value, torch.Tensor):
         return [value]
-    return (
-        [tensor for part in value for tensor in torch_tensors_in(part)]
-        if isinstance(value, (list, tuple))
-        else []
-    )
+    return [tensor for part in value for tensor in torch_tensors_in(part)] if isinstance(value, (list, tuple)) else []
 
 
 def replace_tensors(value, function):

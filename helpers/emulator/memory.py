@@ -12,16 +12,12 @@ from dataclasses import dataclass
 import torch
 import ttnn
 
-SWEEP_BYTES = (
-    64 * 2**20
-)  # look for freed buffers when this much, and as much again as is held, has been written
+SWEEP_BYTES = 64 * 2**20  # look for freed buffers when this much, and as much again as is held, has been written
 
 
 @dataclass
 class Shadow:
-    values: list[
-        torch.Tensor
-    ]  # one per chip, row by row through the mesh; chips that hold the same share one object
+    values: list[torch.Tensor]  # one per chip, row by row through the mesh; chips that hold the same share one object
     coords: list[tuple[int, ...]]  # the chip of each value
     place: tuple  # (device id, buffer type, address)
     device: ttnn.MeshDevice
@@ -45,9 +41,7 @@ class Memory:
         coords = coords_of(tensor)
         if coords != shadow.coords:  # one of ttnn.get_device_tensors
             values = [values[shadow.coords.index(coord)] for coord in coords]
-        return share(
-            values, lambda value: as_shape(value, tuple(tensor.shape))
-        )  # a view of another shape, perhaps
+        return share(values, lambda value: as_shape(value, tuple(tensor.shape)))  # a view of another shape, perhaps
 
     def holds(self, tensor: ttnn.Tensor) -> bool:
         """Whether the values of a device tensor are known: its own, or those of the buffer that it is a view of."""
@@ -58,9 +52,7 @@ class Memory:
         shape = tuple(tensor.shape)
         for value in values:
             if tuple(value.shape) != shape:
-                raise RuntimeError(
-                    f"ttnn made a tensor of shape {shape}, its golden function {tuple(value.shape)}"
-                )
+                raise RuntimeError(f"ttnn made a tensor of shape {shape}, its golden function {tuple(value.shape)}")
         device = tensor.device()
         place = (device.id(), tensor.memory_config().buffer_type, tensor.buffer_address())
         values = share(values, lambda value: rounded(value, tensor.dtype))
@@ -72,7 +64,7 @@ class Memory:
             self.sweep()
 
     def sweep(self) -> None:
-        """Drops the values of buffers that ttnn has freed. C++ frees them unseen, so ttnn's list of buffers is asked."""
+        """Drops the values of buffers that ttnn has freed. C++ frees them unseen, so ttnn's own list is asked."""
         devices = {shadow.device.id(): shadow.device for shadow in self._shadows.values()}
         live = {
             (number, buffer.buffer_type, buffer.address)
@@ -131,17 +123,26 @@ def as_shape(value: torch.Tensor, shape: tuple[int, ...]) -> torch.Tensor:
     return value.reshape(shape)
 
 
+# In which torch dtype a bfloat16 tensor's values are kept and computed. As bfloat16 they need no rounding after each
+# op, but on a CPU without bfloat16 instructions torch multiplies such matrices slowly.
+KEPT_BFLOAT16 = torch.bfloat16 if torch.ops.mkldnn._is_mkldnn_bf16_supported() else torch.float32
+
+
+def kept_as(dtype: ttnn.DataType) -> torch.dtype:
+    """The torch dtype of the values behind a tensor. Block floats have none of their own in torch: float32."""
+    return KEPT_BFLOAT16 if dtype == ttnn.bfloat16 else ttnn.ttnn_dtype_to_torch_dtype(dtype)
+
+
 def rounded(value: torch.Tensor, dtype: ttnn.DataType) -> torch.Tensor:
-    """The value as the chip would store it in `dtype`. Floats come back as float32, exactly representable in dtype."""
+    """The value as the chip would store it in `dtype`, in the torch dtype that keeps it, and no view of another."""
+    if value._base is not None:
+        value = value.clone()
     if dtype == ttnn.bfloat16:
-        return value.to(torch.bfloat16).float()
-    if dtype == ttnn.float32:
-        return value.float() if value._base is None else value.float().clone()
+        value = value.to(torch.bfloat16)
     if dtype in (ttnn.bfloat8_b, ttnn.bfloat4_b):  # one exponent for 16 neighbours: ttnn packs it on the host
-        return ttnn.Tensor(
-            tensor=value.float().contiguous(), data_type=dtype, layout=ttnn.TILE_LAYOUT
-        ).to_torch()
-    return value.to(ttnn.ttnn_dtype_to_torch_dtype(dtype))
+        packed = ttnn.Tensor(tensor=value.float().contiguous(), data_type=dtype, layout=ttnn.TILE_LAYOUT)
+        return packed.to_torch()
+    return value.to(kept_as(dtype))
 
 
 def share(values: list[torch.Tensor], function) -> list[torch.Tensor]:

@@ -12,7 +12,10 @@ import sys
 LUI, ADDI, RET = 0x37, 0x13, 0x8067  # RISC-V: opcodes of two instructions, and the word of the third
 A0 = 10
 R_RISCV_HI20, R_RISCV_LO12_I = 26, 27
-ETH_TEXT, ETH_DATA = 0xFFC00000, 0xEBE0  # where the Ethernet cores' linker script puts kernels; their firmware is silent
+ETH_TEXT, ETH_DATA = (
+    0xFFC00000,
+    0xEBE0,
+)  # where the Ethernet cores' linker script puts kernels; their firmware is silent
 HEADER, PROGRAM, SECTION = 52, 32, 40  # bytes of the three kinds of ELF32 header
 PROGBITS, SYMTAB, STRTAB, RELA = 1, 2, 3, 4
 

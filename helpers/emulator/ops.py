@@ -90,18 +90,12 @@ def conv3d(
     **options,
 ):
     """(N, D, H, W, C_in) -> (N, D', H', W', C_out), weights as prepare_conv3d_weights lays them out."""
-    if (
-        groups != 1
-        or halo_buffer is not None
-        or any(options.get(name) for name in ("output_pad_h", "output_pad_w"))
-    ):
+    if groups != 1 or halo_buffer is not None or any(options.get(name) for name in ("output_pad_h", "output_pad_w")):
         raise NotImplementedError("groups, halo_buffer and output padding of conv3d are not emulated")
     channels = input_tensor.shape[-1]
     aligned = weight_tensor.numel() // (output_channels * kernel_size[0] * kernel_size[1] * kernel_size[2])
     block = getattr(config, "C_in_block", 0) or aligned
-    kernel = weight_tensor.reshape(
-        -1, *kernel_size, block, output_channels
-    )  # (blocks, D, H, W, block, C_out)
+    kernel = weight_tensor.reshape(-1, *kernel_size, block, output_channels)  # (blocks, D, H, W, block, C_out)
     kernel = kernel.permute(5, 0, 4, 1, 2, 3).flatten(1, 2)[:, :channels]
     x = input_tensor.permute(0, 4, 1, 2, 3)
     if padding_mode == "replicate":
@@ -161,9 +155,7 @@ def layer_norm(input_tensor, *, epsilon=1e-12, weight=None, bias=None, residual_
 @golden_of(ttnn.experimental.rotary_embedding)
 def rotary_embedding(input_tensor, cos_cache, sin_cache, token_index=None, **options):
     """x cos + rotate_half(x) sin, for all positions or for one. ttnn's knows only the form with a token index."""
-    positions = (
-        slice(0, input_tensor.shape[-2]) if token_index is None else slice(token_index, token_index + 1)
-    )
+    positions = slice(0, input_tensor.shape[-2]) if token_index is None else slice(token_index, token_index + 1)
     cos, sin = cos_cache[:, :, positions], sin_cache[:, :, positions]
     return input_tensor * cos + rotate_half(input_tensor) * sin
 
@@ -199,16 +191,12 @@ def avg_pool2d(
 
 @golden_of(ttnn.adaptive_avg_pool2d)
 def adaptive_avg_pool2d(input_tensor, batch_size, input_h, input_w, channels, output_size, **options):
-    return flat(
-        F.adaptive_avg_pool2d(images(input_tensor, batch_size, input_h, input_w, channels), output_size)
-    )
+    return flat(F.adaptive_avg_pool2d(images(input_tensor, batch_size, input_h, input_w, channels), output_size))
 
 
 @golden_of(ttnn.adaptive_max_pool2d)
 def adaptive_max_pool2d(input_tensor, batch_size, input_h, input_w, channels, output_size, **options):
-    return flat(
-        F.adaptive_max_pool2d(images(input_tensor, batch_size, input_h, input_w, channels), output_size)
-    )
+    return flat(F.adaptive_max_pool2d(images(input_tensor, batch_size, input_h, input_w, channels), output_size))
 
 
 @golden_of(ttnn.grid_sample)
@@ -216,7 +204,7 @@ def grid_sample(input_tensor, grid, mode="bilinear", padding_mode="zeros", align
     """(N, H, W, C) sampled at (N, H', W', 2) places in [-1, 1]"""
     if options.get("use_precomputed_grid") or grid.shape[-1] != 2:
         raise NotImplementedError("grid_sample with precomputed or packed grids is not emulated")
-    x = F.grid_sample(input_tensor.permute(0, 3, 1, 2), grid, mode, padding_mode, align_corners)
+    x = F.grid_sample(input_tensor.permute(0, 3, 1, 2).float(), grid.float(), mode, padding_mode, align_corners)
     return x.permute(0, 2, 3, 1)
 
 

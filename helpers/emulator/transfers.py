@@ -18,8 +18,7 @@ def host_values(tensor: ttnn.Tensor) -> list[torch.Tensor]:
     for shard, chip in zip(shards, chips):
         which = tuple(at for at, sharded in zip(chip, split) if sharded)
         if which not in done:
-            value = shard.to_torch()
-            done[which] = value.float() if value.is_floating_point() else value
+            done[which] = shard.to_torch()
         values.append(done[which])
     return values
 
@@ -31,7 +30,7 @@ def spread(values: list[torch.Tensor], tensor: ttnn.Tensor) -> list[torch.Tensor
 
 def to_host(memory: Memory, tensor: ttnn.Tensor) -> ttnn.Tensor:
     """The host copy of a device tensor, with its dtype, layout, shards and topology."""
-    make = lambda value: ttnn.from_torch(value, dtype=tensor.dtype, layout=tensor.layout)  # noqa: E731
+    make = lambda value: ttnn.from_torch(value, dtype=tensor.dtype, layout=tensor.layout)
     shards = share(memory.read(tensor), make)
     if len(shards) == 1:
         return shards[0]
@@ -90,7 +89,9 @@ OPS = {
     "ttnn.empty_like": allocate,
 }
 
-NO_VALUES = "This mesh was opened with numerics=False, for a dry run: its tensors have shapes and places, but no values."
+NO_VALUES = (
+    "This mesh was opened with numerics=False, for a dry run: its tensors have shapes and places, but no values."
+)
 
 # Methods of ttnn.Tensor that read a device tensor without going through an op.
 READERS = ("to_torch", "to_torch_with_padded_shape", "to_numpy", "to_list", "item", "__repr__", "__str__")
@@ -112,9 +113,7 @@ def install(emulator) -> None:
 
     def reader(name):
         real = real_methods[name]
-        return lambda tensor, *args, **kwargs: real(
-            host(tensor) if followed(tensor) else tensor, *args, **kwargs
-        )
+        return lambda tensor, *args, **kwargs: real(host(tensor) if followed(tensor) else tensor, *args, **kwargs)
 
     def cpu(tensor, *args, **kwargs):
         return host(tensor) if followed(tensor) else real_methods["cpu"](tensor, *args, **kwargs)
@@ -133,9 +132,7 @@ def install(emulator) -> None:
         if emulator.numerics and followed(tensor) and not emulator.memory.holds(result):  # a copy, not a view
             with emulator._within():
                 shape = tuple(result.shape)
-                emulator.memory.write(
-                    result, share(emulator.memory.read(tensor), lambda value: value.reshape(shape))
-                )
+                emulator.memory.write(result, share(emulator.memory.read(tensor), lambda value: value.reshape(shape)))
         return result
 
     def load(path, device=None):

@@ -86,18 +86,15 @@ class Exercise:
     def __call__(self, attempt: Callable) -> Callable:
         """Says right, or which mistake this is. Returns the attempt if it is right, else the reference."""
         if self.needs_mesh and min(current_mesh().shape) < 2:
-            say(
-                f"{current_mesh().system} has too few chips to tell right from wrong: checking on emulated galaxy."
-            )
+            say(f"{current_mesh().system} has too few chips to tell right from wrong: checking on emulated galaxy.")
             right, verdict = run_on("galaxy", lambda mesh: self.judge(attempt), backend="emulated")
         else:
             with untouched_traffic():
                 right, verdict = self.judge(attempt)
         say(verdict)
         if not right:
-            say(
-                f"Help: check.{self.name}.hint(1), then 2 and 3, then check.{self.name}.answer(). The notebook goes on with the reference."
-            )
+            help_with = f"check.{self.name}.hint(1), then 2 and 3, then check.{self.name}.answer()"
+            say(f"Help: {help_with}. The notebook goes on with the reference.")
         return attempt if right else self.reference
 
     def judge(self, attempt: Callable) -> tuple[bool, str]:

@@ -72,7 +72,7 @@ def layer_inputs(seed, rows, width, hidden):
     mesh = current_mesh()
     tp, sp = (mesh.shape[mesh.system.axes[axis]] for axis in ("tp", "sp"))
     generator = torch.Generator().manual_seed(seed)
-    draw = lambda *shape: torch.randn(shape, generator=generator).bfloat16().float()  # noqa: E731
+    draw = lambda *shape: torch.randn(shape, generator=generator).bfloat16().float()
     x, w = draw(1, 1, rows * sp, width * tp), draw(1, 1, width * tp, hidden * tp)
     return mesh, x, w / x.shape[-1] ** 0.5, draw(1, 1, 1, hidden * tp)
 
@@ -115,9 +115,7 @@ def mlp_cases():
     mesh, x, up, _ = layer_inputs(seed=5, rows=32, width=64, hidden=96)
     down = layer_inputs(seed=6, rows=32, width=96, hidden=64)[2]
     whole = F.silu(x @ up) @ down
-    return [
-        ((shard(x, mesh, sp=2), shard(up, mesh, tp=3), shard(down, mesh, tp=2)), on_chips(whole, mesh, sp=2))
-    ]
+    return [((shard(x, mesh, sp=2), shard(up, mesh, tp=3), shard(down, mesh, tp=2)), on_chips(whole, mesh, sp=2))]
 
 
 slice_of = Exercise(
@@ -156,9 +154,7 @@ all_gather_bytes = Exercise(
     all_gather_bytes,
     gather_cases,
     mistakes={
-        "a chip does not send all n shards on: the last one to arrive has been everywhere.": lambda b, n: (
-            b * n
-        ),
+        "a chip does not send all n shards on: the last one to arrive has been everywhere.": lambda b, n: b * n,
         "that is one shard. A chip also passes on the shards that reach it.": lambda b, n: b,
         "that is what all chips send together. The question is about one chip.": lambda b, n: b * n * (n - 1),
         "shard_bytes is already one chip's part. Do not divide it again.": lambda b, n: b * (n - 1) / n,
@@ -175,9 +171,7 @@ transfer_time = Exercise(
     transfer_time,
     transfer_cases,
     mistakes={
-        "only one link is used. The links of a pair carry the bytes side by side.": lambda n, k, v, h, t: (
-            n / v + h * t
-        ),
+        "only one link is used. The links of a pair carry the bytes side by side.": lambda n, k, v, h, t: n / v + h * t,
         "bytes are counted as bits. The bandwidth is already in bytes per second.": lambda n, k, v, h, t: (
             8 * n / (k * v) + h * t
         ),
@@ -202,8 +196,8 @@ column_parallel = Exercise(
     column_cases,
     needs_mesh=True,
     mistakes={
-        "each chip still holds only its own columns. An all_gather along tp is missing.": lambda x, w: (
-            ttnn.linear(x, w)
+        "each chip still holds only its own columns. An all_gather along tp is missing.": lambda x, w: ttnn.linear(
+            x, w
         ),
         "the columns are joined along the wrong dimension. Columns are dimension 3.": lambda x, w: all_gather(
             ttnn.linear(x, w), 2, "tp"
@@ -211,8 +205,8 @@ column_parallel = Exercise(
         "the chips' columns are added up. They are different columns of the result: join them.": (
             lambda x, w: all_reduce(ttnn.linear(x, w), "tp")
         ),
-        "the result is joined along sp. That mixes tokens: the columns are spread along tp.": lambda x, w: (
-            all_gather(ttnn.linear(x, w), 3, "sp")
+        "the result is joined along sp. That mixes tokens: the columns are spread along tp.": lambda x, w: all_gather(
+            ttnn.linear(x, w), 3, "sp"
         ),
     },
     hints=(
@@ -231,15 +225,15 @@ row_parallel = Exercise(
         "the all_reduce is missing: every chip holds a part of the sum.": lambda x, w, b: ttnn.add(
             ttnn.linear(x, w), b
         ),
-        "the bias is added on every chip before the sum, so it counts once for each chip.": lambda x, w, b: (
-            all_reduce(ttnn.add(ttnn.linear(x, w), b), "tp")
+        "the bias is added on every chip before the sum, so it counts once for each chip.": lambda x, w, b: all_reduce(
+            ttnn.add(ttnn.linear(x, w), b), "tp"
         ),
         "the sum runs along sp, over chips with other tokens. The parts of one sum are spread along tp.": (
             lambda x, w, b: ttnn.add(all_reduce(ttnn.linear(x, w), "sp"), b)
         ),
         "the bias is missing.": lambda x, w, b: all_reduce(ttnn.linear(x, w), "tp"),
-        "partial sums are joined side by side. They belong to the same places: add them.": lambda x, w, b: (
-            all_gather(ttnn.linear(x, w), 3, "tp")
+        "partial sums are joined side by side. They belong to the same places: add them.": lambda x, w, b: all_gather(
+            ttnn.linear(x, w), 3, "tp"
         ),
     },
     hints=(
@@ -255,8 +249,8 @@ mlp = Exercise(
     mlp_cases,
     needs_mesh=True,
     mistakes={
-        "the all_reduce at the end is missing: every chip holds a part of the sum.": lambda x, u, d: (
-            ttnn.linear(ttnn.silu(ttnn.linear(x, u)), d)
+        "the all_reduce at the end is missing: every chip holds a part of the sum.": lambda x, u, d: ttnn.linear(
+            ttnn.silu(ttnn.linear(x, u)), d
         ),
         "the hidden values are added across chips. They are different columns: leave them where they are.": (
             lambda x, u, d: all_reduce(ttnn.linear(ttnn.silu(all_reduce(ttnn.linear(x, u), "tp")), d), "tp")

@@ -44,7 +44,12 @@ class Sequence:
         if text is None:
             return self.padded(ttnn.transformer.scaled_dot_product_attention(q, k, v, is_causal=False)), None
         out, text_out = ttnn.transformer.joint_scaled_dot_product_attention(
-            q, k, v, *text, joint_strategy="rear", program_config=self.program(self.mesh.compute_with_storage_grid_size())
+            q,
+            k,
+            v,
+            *text,
+            joint_strategy="rear",
+            program_config=self.program(self.mesh.compute_with_storage_grid_size()),
         )
         return self.padded(out), text_out
 
@@ -86,8 +91,8 @@ class JointAttention:
     def __init__(self, mesh, weights, prefix: str, config, is_last: bool, fsdp: bool):
         tp = degree(mesh, "tp")
         self.heads = config["num_attention_heads"] // tp
-        fused = lambda names: fused_by_chip([weights[f"{prefix}{name}.weight"] for name in names], tp)  # noqa: E731
-        norm = lambda name: RMSNorm(mesh, weights[f"{prefix}{name}.weight"], 1e-5)  # noqa: E731
+        fused = lambda names: fused_by_chip([weights[f"{prefix}{name}.weight"] for name in names], tp)
+        norm = lambda name: RMSNorm(mesh, weights[f"{prefix}{name}.weight"], 1e-5)
         self.qkv = ColumnParallel(mesh, fused(("to_q", "to_k", "to_v")), fsdp=fsdp)
         self.norms = norm("norm_q"), norm("norm_k")
         self.out = RowParallel(mesh, weights[prefix + "to_out.0.weight"], weights[prefix + "to_out.0.bias"], fsdp)

@@ -9,7 +9,6 @@ import ttnn
 from transformers import T5Config
 from transformers.models.t5.modeling_t5 import T5Attention
 
-from helpers.collectives import all_reduce
 from helpers.mochi.layers import ColumnParallel, RMSNorm, RowParallel, degree, fused_by_chip
 from helpers.tensors import gather, replicate, shard
 

@@ -16,7 +16,7 @@ from diffusers.models.transformers.transformer_mochi import MochiRoPE
 from helpers.collectives import all_gather
 from helpers.mochi.attention import JointAttention, Sequence
 from helpers.mochi.layers import ColumnParallel, Linear, RMSNorm, RowParallel, degree, pad_to
-from helpers.tensors import TILE, gather, replicate, shard
+from helpers.tensors import gather, replicate, shard
 
 POOL_HEADS = 8  # of the attention that pools the text, fixed in diffusers' MochiTransformer3DModel
 
@@ -153,7 +153,7 @@ class TextAndTime:
     """The step's embedding plus the text's, and the text's tokens in the width of the text stream."""
 
     def __init__(self, mesh, weights, prefix: str, time_dim: int):
-        linear = lambda name: Linear(mesh, weights[f"{prefix}{name}.weight"], weights[f"{prefix}{name}.bias"])  # noqa: E731
+        linear = lambda name: Linear(mesh, weights[f"{prefix}{name}.weight"], weights[f"{prefix}{name}.bias"])
         self.mesh = mesh
         self.sinusoids = Timesteps(time_dim, flip_sin_to_cos=True, downscale_freq_shift=0.0)
         self.time_1, self.time_2 = linear("timestep_embedder.linear_1"), linear("timestep_embedder.linear_2")
@@ -191,6 +191,6 @@ def patches(latents: torch.Tensor, p: int) -> torch.Tensor:
 
 
 def video(tokens: torch.Tensor, grid: tuple[int, int, int], p: int) -> torch.Tensor:
-    """(1, 1, T h w, p p channels) -> (1, channels, T, h p, w p). The output's order within a patch is not the input's."""
+    """(1, 1, T h w, p p channels) -> (1, channels, T, h p, w p); within a patch not the order that goes in"""
     x = tokens[0].unflatten(1, grid).unflatten(4, (p, p, -1))  # (1, T, h, w, p, p, c)
     return x.permute(0, 6, 1, 2, 4, 3, 5).flatten(5).flatten(3, 4)

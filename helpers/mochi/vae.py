@@ -4,7 +4,7 @@ A convolution over 3 x 3 x 3 looks at two frames before and one row around, so c
 group norm is per frame, so only the chips along tp, which share a frame, add up their statistics. The reference is
 the decoder of diffusers' AutoencoderKLMochi.
 
-Between layers a chip holds (1, T, S, C), tiled: T frames of S = H W positions, row by row. `Grid` says what H and W are.
+Between layers a chip holds (1, T, S, C), tiled: T frames of S = H W positions, row by row. `Grid` has H and W.
 """
 
 from typing import NamedTuple
@@ -37,7 +37,7 @@ class Decoder:
         self.conv_in = Linear(mesh, conv_in, weights["decoder.conv_in.bias"])
         layers = config["layers_per_block"]
         halo = Halo(mesh)
-        resnets = lambda prefix, count: [  # noqa: E731
+        resnets = lambda prefix, count: [
             ResnetBlock(mesh, weights, f"decoder.{prefix}.resnets.{n}.", halo) for n in range(count)
         ]
         self.block_in = resnets("block_in", layers[-1])
@@ -72,7 +72,7 @@ class Decoder:
 
     def denormalised(self, latents: torch.Tensor) -> torch.Tensor:
         """The denoiser works on latents of mean 0 and standard deviation 1; the VAE's own have the checkpoint's."""
-        column = lambda name: torch.tensor(self.config[name]).view(1, -1, 1, 1, 1)  # noqa: E731
+        column = lambda name: torch.tensor(self.config[name]).view(1, -1, 1, 1, 1)
         latents = latents / self.config["scaling_factor"]
         if self.config.get("latents_mean") is None or self.config.get("latents_std") is None:
             return latents
@@ -145,7 +145,7 @@ class CausalConv3d:
 class GroupNorm:
     """Per frame and group of channels: (x - mean) / std, times a weight, plus a bias. Sums over tp.
 
-    The average over a group's channels, spread to them again, is one product with a matrix of 1 / (channels in a group).
+    The average over a group's channels, spread to them again, is one product with a matrix of 1 / channels.
     Statistics are float32: in bfloat16 the difference of two large numbers would be lost.
     """
 
@@ -177,7 +177,7 @@ class Unpatchify:
 
     def __init__(self, mesh, weights, prefix: str, time: int, space: int):
         self.block = (time, space, space)
-        by_place = lambda x: x.unflatten(0, (-1, time, space, space)).movedim(0, 3).flatten(0, 3)  # noqa: E731
+        by_place = lambda x: x.unflatten(0, (-1, time, space, space)).movedim(0, 3).flatten(0, 3)
         self.proj = Linear(mesh, by_place(weights[prefix + "weight"]), by_place(weights[prefix + "bias"]))
 
     def __call__(self, x, grid: Grid):

@@ -93,7 +93,7 @@ class Weights:
         """One file, or those that the index of a sharded one lists."""
         index = next(iter(sorted(self.folder.glob("*.safetensors.index.json"))), None)
         if index is None:
-            found = [path for path in sorted(self.folder.glob("*.safetensors"))]
+            found = sorted(self.folder.glob("*.safetensors"))
         else:
             found = [self.folder / name for name in sorted(set(json.loads(index.read_text())["weight_map"].values()))]
         missing = [path.name for path in found if not path.exists()]
