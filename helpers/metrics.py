@@ -21,7 +21,7 @@ def psnr(video, reference) -> float:
 
 
 def pcc(a, b) -> float:
-    """Pearson's correlation of two arrays of one shape: 1 when one is the other, scaled (not turned) and shifted.
+    """Pearson's correlation of two arrays of one shape: 1 when one is the other scaled and shifted.
 
     Two constant arrays have no correlation: the answer is 1 if they are equal, else 0.
     """

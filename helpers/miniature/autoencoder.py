@@ -2,6 +2,7 @@
 
 import math
 
+import numpy as np
 import torch
 from safetensors.torch import load_file, save_file
 from tqdm.auto import tqdm
@@ -16,23 +17,32 @@ TRAINING, CHECKING = 1_000_000, 500  # seeds of the training clips start here, t
 KL_LEAST, KL_MOST = 1e-7, 1e-2
 
 
-def clips_of_step(step: int, count: int) -> list:
-    first = TRAINING + step * count
-    return [sample(seed) for seed in range(first, first + count)]
+class Painter:
+    """Training clips by their number, painted `ahead` at once and kept until they are asked for."""
+
+    def __init__(self, device, frames: int, ahead: int):
+        self.device, self.frames, self.ahead = device, frames, ahead
+        self.first, self.videos = None, None
+
+    def batch(self, step: int, count: int) -> torch.Tensor:
+        """The `count` clips of a step, (count, 3, T, 96, 96) in -1..1."""
+        ahead = max(count, self.ahead // count * count)
+        start = step * count
+        first = start // ahead * ahead
+        if (first, ahead) != self.first:
+            clips = [sample(TRAINING + seed) for seed in range(first, first + ahead)]
+            self.first, self.videos = (first, ahead), render(clips, self.device, self.frames) * 2 - 1
+        return self.videos[start - first : start - first + count]
 
 
-def crop(videos: torch.Tensor, side: int, frames: int, count: int, generator) -> torch.Tensor:
+def crop(videos: torch.Tensor, side: int, frames: int, count: int, seed: int) -> torch.Tensor:
     """(B, 3, T, H, W) -> (B * count, 3, frames, side, side), cut at random places."""
     _, _, length, height, width = videos.shape
-
-    def place(room: int) -> int:
-        return int(torch.randint(room + 1, (1,), generator=generator, device=generator.device))
-
-    cuts = []
+    draw, cuts = np.random.default_rng([seed, 4]), []
     for _ in range(count if (frames, side) != (length, height) else 1):
-        t, y, x = place(max(0, length - frames)), place(height - side), place(width - side)
+        t, y, x = (int(draw.integers(room + 1)) for room in (length - frames, height - side, width - side))
         cuts.append(videos[:, :, t : t + frames, y : y + side, x : x + side])
-    return torch.cat(cuts)
+    return torch.cat(cuts).contiguous(memory_format=torch.channels_last_3d)
 
 
 def importance(target: torch.Tensor) -> torch.Tensor:
@@ -71,7 +81,7 @@ def train_autoencoder(place: Place, config: dict):
     autoencoder = new_autoencoder(config).to(place.device).train()
     if place.device != "cpu":
         quicken_autoencoder(autoencoder)
-    control = {"kl_weight": 1e-4}
+    control, painter = {"kl_weight": 1e-4}, Painter(place.device, frames, settings["ahead"])
     checks = render([sample(CHECKING + k, unseen=True) for k in range(16)], place.device, frames) * 2 - 1
 
     def loss_at(step, progress, generator):
@@ -79,12 +89,9 @@ def train_autoencoder(place: Place, config: dict):
         length = min(length, frames)
         whole = side == checks.shape[-1]
         count = settings["batch"] if whole else max(1, settings["batch"] * 4 // settings["crops"])
-        videos = render(clips_of_step(step, count), place.device, frames) * 2 - 1
-        target = crop(videos, side, length, settings["crops"], generator)
+        target = crop(painter.batch(step, count), side, length, settings["crops"], step)
         with place.autocast():
-            loss, numbers = loss_of(
-                autoencoder, target, control["kl_weight"], generator, max(0.0, 1 - 2 * progress)
-            )
+            loss, numbers = loss_of(autoencoder, target, control["kl_weight"], generator, max(0.0, 1 - 2 * progress))
         if step % 5 == 0:  # steer the latents towards so many nats each
             high = float(numbers["kl"]) > settings["kl_target"]
             weight = control["kl_weight"] * (1.05 if high else 0.97)

@@ -27,22 +27,29 @@ DEFAULT = {
     },
     "text_encoder": {"d_model": 128, "d_kv": 32, "num_heads": 4, "d_ff": 384, "num_layers": 3},
     # phases: until which share of the training, side of the crops in pixels, their frames
+    # crops: how many from each clip; ahead: clips painted at once (many small kernels: a card likes them large)
     "autoencoder_training": {
-        "minutes": 300.0, "batch": 4, "rate": 1.5e-3, "kl_target": 2.5, "crops": 4,
-        "phases": ((0.35, 32, 7), (0.75, 48, 19), (1.0, 96, 31)), "check_every": 200,
+        "minutes": 300.0, "batch": 4, "rate": 2e-3, "muon": 0.02, "kl_target": 2.5, "crops": 4,
+        "phases": ((0.35, 32, 7), (0.75, 48, 19), (1.0, 96, 31)), "check_every": 200, "ahead": 1,
     },
     "latents": {"clips": 3000, "batch": 4, "captions": 6},
-    "transformer_training": {"minutes": 420.0, "batch": 32, "rate": 6e-4, "drop": 0.1, "check_every": 200},
+    "transformer_training": {
+        "minutes": 420.0, "batch": 32, "rate": 1e-3, "muon": 0.02, "drop": 0.1,
+        "check_every": 200,
+    },
 }  # fmt: skip
 
 # What changes where a CUDA card is at hand.
 CUDA = {
     "autoencoder_training": {
-        "minutes": 11.0, "batch": 24, "rate": 2e-3, "kl_target": 2.5, "crops": 1,
-        "phases": ((0.2, 48, 19), (1.0, 96, 31)), "check_every": 250,
+        "minutes": 10.0, "batch": 8, "rate": 2e-3, "muon": 0.02, "kl_target": 2.5, "crops": 1,
+        "phases": ((0.5, 48, 19), (1.0, 96, 31)), "check_every": 250, "ahead": 64,
     },
-    "latents": {"clips": 40000, "batch": 48, "captions": 8},
-    "transformer_training": {"minutes": 11.0, "batch": 256, "rate": 8e-4, "drop": 0.1, "check_every": 500},
+    "latents": {"clips": 24000, "batch": 64, "captions": 8},
+    "transformer_training": {
+        "minutes": 10.0, "batch": 256, "rate": 1e-3, "muon": 0.02, "drop": 0.1,
+        "check_every": 500,
+    },
 }  # fmt: skip
 
 # Two minutes on two cores, seven frames: far from good, but it must beat chance.
@@ -60,11 +67,11 @@ SMOKE = {
     },
     "text_encoder": {"d_model": 64, "d_kv": 16, "num_heads": 4, "d_ff": 128, "num_layers": 2},
     "autoencoder_training": {
-        "steps": 150, "batch": 2, "rate": 2e-3, "kl_target": 2.5, "crops": 4,
+        "steps": 150, "batch": 2, "rate": 2e-3, "muon": 0.02, "kl_target": 2.5, "crops": 4,
         "phases": ((0.7, 32, 7), (1.0, 96, 7)), "check_every": 1000,
     },
     "latents": {"clips": 400, "batch": 10, "captions": 4},
-    "transformer_training": {"steps": 350, "batch": 16, "rate": 3e-3, "drop": 0.1, "check_every": 1000},
+    "transformer_training": {"steps": 350, "batch": 16, "rate": 1e-3, "muon": 0.02, "drop": 0.1, "check_every": 1000},
 }  # fmt: skip
 
 

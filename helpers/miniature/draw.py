@@ -115,6 +115,4 @@ class Canvas:
         """Round petals about a centre."""
         angles = [turn + 2 * torch.pi * k / petals for k in range(petals)]
         angles = [a if torch.is_tensor(a) else torch.tensor(a, device=self.x.device) for a in angles]
-        return union(
-            *(self.circle(cx + torch.sin(a) * spread, cy - torch.cos(a) * spread, petal) for a in angles)
-        )
+        return union(*(self.circle(cx + torch.sin(a) * spread, cy - torch.cos(a) * spread, petal) for a in angles))

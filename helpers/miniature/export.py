@@ -68,9 +68,7 @@ def unpack(packed, config: dict, folder) -> Path:
         tensors |= load_file(file)
     models = [new_autoencoder(config), new_transformer(config), new_text_encoder(config)]
     for part, model in zip(PARTS, models, strict=True):
-        state = {
-            name.removeprefix(part + "/"): t for name, t in tensors.items() if name.startswith(part + "/")
-        }
+        state = {name.removeprefix(part + "/"): t for name, t in tensors.items() if name.startswith(part + "/")}
         missing, unexpected = model.load_state_dict(state, strict=False)
         tied = {"encoder.embed_tokens.weight", "shared.weight"}
         if set(missing) - tied or unexpected:

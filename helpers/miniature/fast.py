@@ -36,7 +36,8 @@ def _group_norm(self, x: torch.Tensor) -> torch.Tensor:
     norm = self.norm_layer
     groups = x.unflatten(1, (norm.num_groups, -1))  # (B, 32, C / 32, T, H, W)
     mean = groups.mean((2, 4, 5), keepdim=True, dtype=torch.float32)
-    square = groups.float().square().mean((2, 4, 5), keepdim=True)
+    length = torch.linalg.vector_norm(groups, dim=(2, 4, 5), keepdim=True, dtype=torch.float32)
+    square = length.square() / (groups.shape[2] * groups.shape[4] * groups.shape[5])
     spread = torch.rsqrt((square - mean * mean).clamp(min=0) + norm.eps)
     shape = (1, norm.num_groups, -1, 1, 1, 1)
     scale = norm.weight.view(shape) * spread

@@ -11,13 +11,15 @@ import torch
 from torch import nn
 from tqdm.auto import tqdm
 
+from helpers.miniature.optimizer import Muon
+
 SAVE_EVERY = 120.0  # seconds
 WARM_UP, COOL_DOWN = 0.03, 0.5  # shares of the training: the rate rises, later it falls
 
 
 @dataclass
 class Place:
-    """Where a training runs: its folder, its device, and when this call has to end (seconds since the epoch)."""
+    """Where a training runs: its folder, its device, and when this call has to end (as time.time())."""
 
     folder: Path
     device: str = "cpu"
@@ -64,26 +66,58 @@ def rate_at(progress: float) -> float:
     return max(rise * 0.5 * (1 + math.cos(math.pi * min(fall, 1.0))), 1e-3)
 
 
-def optimizer_for(model: nn.Module, rate: float, slow: tuple[str, ...] = (), decay: float = 0.01):
-    """AdamW; no decay for vectors, and a hundredth of the rate for the parameters named in `slow`."""
-    groups: dict[tuple, list] = {}
+def optimizer_for(model: nn.Module, settings: dict, slow: tuple[str, ...] = ()) -> "Both":
+    """Muon for matrices and kernels; AdamW for vectors and embeddings, a hundredth of its rate for `slow`."""
+    kernels, groups = [], {}
     for name, p in model.named_parameters():
-        key = (decay if p.ndim > 1 else 0.0, 0.01 if name.endswith(slow) and slow else 1.0)
-        groups.setdefault(key, []).append(p)
-    fused = next(model.parameters()).is_cuda
-    settings = [{"params": ps, "weight_decay": wd, "factor": f} for (wd, f), ps in groups.items()]
-    return torch.optim.AdamW(settings, lr=rate, betas=(0.9, 0.98), fused=fused)
+        gently = bool(slow) and name.endswith(slow)
+        if p.ndim > 1 and not gently and "embed_tokens" not in name and "shared" not in name:
+            kernels.append(p)
+        else:
+            groups.setdefault(0.01 if gently else 1.0, []).append(p)
+    adam = [{"params": ps, "factor": settings["rate"] * factor} for factor, ps in groups.items()]
+    parts = []
+    if kernels:
+        parts.append(Muon([{"params": kernels, "factor": settings["muon"]}], weight_decay=0.01))
+    if adam:
+        parts.append(torch.optim.AdamW(adam, betas=(0.9, 0.98), weight_decay=0.0))
+    return Both(*parts)
 
 
-def train(
-    place: Place, stage: str, model: nn.Module, settings: dict, loss_at, check=None, extra=None, slow=()
-):
-    """Train until settings["minutes"] are spent (or, if given, "steps" made), over as many calls as it takes.
+class Both:
+    """Two optimizers that step together."""
 
-    Returns whether all is done. loss_at(step, progress, generator) -> (loss, numbers to show). check(model) -> numbers for the log, taken with
-    the averaged weights. extra: a dictionary of floats that is saved along.
+    def __init__(self, *parts: torch.optim.Optimizer):
+        self.parts = parts
+
+    def set_rate(self, share: float):
+        for part in self.parts:
+            for group in part.param_groups:
+                group["lr"] = group["factor"] * share
+
+    def zero_grad(self):
+        for part in self.parts:
+            part.zero_grad(set_to_none=True)
+
+    def step(self):
+        for part in self.parts:
+            part.step()
+
+    def state_dict(self) -> list[dict]:
+        return [part.state_dict() for part in self.parts]
+
+    def load_state_dict(self, states: list[dict]):
+        for part, state in zip(self.parts, states, strict=True):
+            part.load_state_dict(state)
+
+
+def train(place: Place, stage: str, model: nn.Module, settings: dict, loss_at, check=None, extra=None, slow=()):
+    """Train until settings["minutes"] are spent (or "steps" made), over as many calls as it takes.
+
+    Returns whether all is done. loss_at(step, progress, generator) -> (loss, numbers to show).
+    check(model) -> numbers for the log, taken with the averaged weights. extra: floats that are saved along.
     """
-    optimizer = optimizer_for(model, settings["rate"], slow)
+    optimizer = optimizer_for(model, settings, slow)
     average, extra = Average(model), extra if extra is not None else {}
     path, spent, step = place.folder / f"{stage}.pt", 0.0, 0
     if path.is_file():
@@ -97,16 +131,13 @@ def train(
     bar = tqdm(total=1000, desc=stage, unit="‰", disable=place.quiet)
     while (progress := progress_now()) < 1 and not place.now_over():
         bar.update(round(progress * 1000) - bar.n)
-        for group in optimizer.param_groups:
-            group["lr"] = settings["rate"] * rate_at(progress) * group["factor"]
+        optimizer.set_rate(rate_at(progress))
         generator = torch.Generator(place.device).manual_seed(step + 1)
         loss, numbers = loss_at(step, progress, generator)
-        optimizer.zero_grad(set_to_none=True)
+        optimizer.zero_grad()
         loss.backward()
         norm = nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        if step % 20 == 0 and not torch.isfinite(
-            norm
-        ):  # a look at the number waits for the device: not often
+        if step % 20 == 0 and not torch.isfinite(norm):  # a look at the number waits for the device: not often
             raise FloatingPointError(f"{stage}: the gradient at step {step} is not finite")
         optimizer.step()
         average.update(model)

@@ -35,16 +35,12 @@ def ball(group):
         wedge = torch.maximum(px.abs() - 0.5 * py, 3 - py)
         c.paint(wedge, tint(group.subject, 0.78), inside=disc)
     c.paint(c.circle(x, y, 4.5), group.subject)
-    c.paint(
-        c.ellipse(x - 0.35 * r, y - 0.4 * r, 0.5 * r, 0.4 * r), WHITE, opacity=0.22, soft=6.0, inside=disc
-    )
+    c.paint(c.ellipse(x - 0.35 * r, y - 0.4 * r, 0.5 * r, 0.4 * r), WHITE, opacity=0.22, soft=6.0, inside=disc)
     return c.pixels
 
 
 def rocket(group):
-    c = Canvas(
-        group.blend(0, rgb(26, 24, 58), rgb(40, 28, 64)), group.blend(1, rgb(66, 54, 100), rgb(56, 62, 100))
-    )
+    c = Canvas(group.blend(0, rgb(26, 24, 58), rgb(40, 28, 64)), group.blend(1, rgb(66, 54, 100), rgb(56, 62, 100)))
     s, t = group.scale, group.t
     moon_x = torch.where(group.between(2, 0, 1) > 0.5, 16.0, 80.0) + group.between(3, -3, 3)
     c.paint(c.circle(moon_x, group.between(4, 16, 26), 9.0), rgb(232, 228, 240))
@@ -52,9 +48,7 @@ def rocket(group):
     planet = c.ellipse(px, 128.0, 84.0, 54.0)
     c.paint(planet, group.second)
     for k, (dx, dy, r) in enumerate(((-26, 92, 7), (24, 88, 6), (4, 96, 7))):
-        c.paint(
-            c.ellipse(px + dx, float(dy), r * 1.4, r * 0.7), tint(group.second, -0.2), opacity=0.8 - 0.1 * k
-        )
+        c.paint(c.ellipse(px + dx, float(dy), r * 1.4, r * 0.7), tint(group.second, -0.2), opacity=0.8 - 0.1 * k)
     flown = group.forward**2
     ground = 74 - 19 * s
     y = mix(ground, 26.0, flown) + 0.6 * torch.sin(40 * t) * (flown > 0.02)
@@ -114,9 +108,7 @@ def balloon(group):
     c, s, t = sky(group), group.scale, group.t
     clouds(c, group, 3)
     c.paint(c.below(80 + 5 * torch.sin(c.x / 16 + group.between(5, 0, 6))), group.blend(6, *MEADOWS))
-    c.paint(
-        c.below(88 + 4 * torch.sin(c.x / 14 + group.between(7, 0, 6))), tint(group.blend(6, *MEADOWS), -0.12)
-    )
+    c.paint(c.below(88 + 4 * torch.sin(c.x / 14 + group.between(7, 0, 6))), tint(group.blend(6, *MEADOWS), -0.12))
     x = 48 + group.between(8, -14, 14) + 4 * torch.sin(2 * torch.pi * (t * 0.7 + group.between(9, 0, 1)))
     y = mix(58.0, 28.0, smooth(group.forward * 0.9 + 0.05))
     top = c.circle(x, y, 22 * s)
@@ -134,9 +126,7 @@ def balloon(group):
 
 def car(group):
     c, s, t = sky(group), group.scale, group.t
-    c.paint(
-        c.below(70 + 2 * torch.sin(c.x / 14 + group.between(2, 0, 6))), group.blend(3, *MEADOWS), soft=1.5
-    )
+    c.paint(c.below(70 + 2 * torch.sin(c.x / 14 + group.between(2, 0, 6))), group.blend(3, *MEADOWS), soft=1.5)
     hx = 48 + torch.where(group.between(4, 0, 1) > 0.5, 1.0, -1.0) * group.between(5, 8, 22)
     c.paint(c.box(hx, 50.0, 17.0, 24.0), group.second)
     c.paint(c.polygon((hx, 10.0), (hx + 24, 29.0), (hx - 24, 29.0)) - 1.5, rgb(104, 88, 96))

@@ -78,9 +78,7 @@ def _fish_body(c, group, x, y, s, facing):
     squeeze = facing.abs().clamp(min=0.3)
     ahead = torch.where(facing >= 0, 1.0, -1.0) * squeeze * s
     wag = 4 * s * torch.sin(2 * torch.pi * (group.t * 3 + group.between(10, 0, 1)))
-    lobes = (
-        c.ellipse(x - 21 * ahead, y + k * 6.5 * s + wag * 0.6, 8 * squeeze * s, 6.0 * s) for k in (-1, 1)
-    )
+    lobes = (c.ellipse(x - 21 * ahead, y + k * 6.5 * s + wag * 0.6, 8 * squeeze * s, 6.0 * s) for k in (-1, 1))
     c.paint(
         union(*lobes, c.capsule(x - 10 * ahead, y + 0 * x, x - 20 * ahead, y + wag * 0.4, 4.0 * s)),
         tint(group.subject, -0.16),
@@ -88,9 +86,7 @@ def _fish_body(c, group, x, y, s, facing):
     c.paint(c.ellipse(x - 2 * ahead, y - 10 * s, 9 * squeeze * s, 7 * s), tint(group.subject, -0.16))
     body = c.ellipse(x, y, 20 * squeeze * s, 12.5 * s)
     c.paint(body, group.subject)
-    c.paint(
-        c.ellipse(x + 1 * ahead, y + 8 * s, 16 * squeeze * s, 6 * s), tint(group.subject, 0.45), inside=body
-    )
+    c.paint(c.ellipse(x + 1 * ahead, y + 8 * s, 16 * squeeze * s, 6 * s), tint(group.subject, 0.45), inside=body)
     c.paint(c.ellipse(x + 11 * ahead, y - 3 * s, 4.6 * squeeze * s, 4.6 * s), WHITE)
     c.paint(c.ellipse(x + 12 * ahead, y - 3 * s, 2.6 * squeeze * s, 2.6 * s), INK)
 
@@ -170,8 +166,6 @@ def flower(group):
         c.blossom(hx, hy, mix(3.0, 15.0, open_) * s, mix(6.0, 10.5, open_) * s, 7, turn),
         tint(group.subject, -0.14),
     )
-    c.paint(
-        c.blossom(hx, hy, mix(2.0, 10.0, open_) * s, mix(6.0, 8.5, open_) * s, 7, turn + 0.45), group.subject
-    )
+    c.paint(c.blossom(hx, hy, mix(2.0, 10.0, open_) * s, mix(6.0, 8.5, open_) * s, 7, turn + 0.45), group.subject)
     c.paint(c.circle(hx, hy, mix(1.0, 8.0, open_) * s), CREAM, opacity=smooth(open_ * 3))
     return c.pixels

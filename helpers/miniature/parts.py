@@ -56,39 +56,26 @@ def new_transformer(config: dict) -> MochiTransformer3DModel:
 
 
 def new_autoencoder(config: dict) -> AutoencoderKLMochi:
-    """Mochi's autoencoder, started so that it passes on the mean colour of each cell.
+    """Mochi's autoencoder, started as a plain chain of projections that keeps its signal at unit size.
 
-    Down, each kernel averages, plus noise; up, all pixels of a cell start alike. The second convolution of
-    each block starts at zero, so that blocks start as nothing, and the Fourier features of the pixels, which
-    look like noise at first, start unheard.
+    The second convolution of each block starts at zero, so that blocks start as nothing; the Fourier features
+    of the pixels, which look like noise at first, start unheard.
     """
     autoencoder = AutoencoderKLMochi(**config["autoencoder"])
     encoder, decoder = autoencoder.encoder, autoencoder.decoder
-    for layer in (encoder.proj_in, encoder.proj_out, decoder.conv_in, decoder.proj_out):
-        _unit(layer)
+    chain = [encoder.proj_in, *(block.conv_in.conv for block in encoder.down_blocks), encoder.proj_out]
+    chain += [decoder.conv_in, *(block.proj for block in decoder.up_blocks), decoder.proj_out]
+    for layer in chain:
+        torch.nn.init.normal_(layer.weight, std=layer.weight[0].numel() ** -0.5)
+        if layer.bias is not None:
+            torch.nn.init.zeros_(layer.bias)
     torch.nn.init.normal_(encoder.proj_in.weight[:, :3], std=3**-0.5)
     torch.nn.init.zeros_(encoder.proj_in.weight[:, 3:])
-    for block in encoder.down_blocks:
-        weight = _unit(block.conv_in.conv)  # (out, in, t, h, w)
-        mean = torch.randn(*weight.shape[:2], 1, 1, 1) * weight.shape[1] ** -0.5 / weight[0, 0].numel()
-        weight.mul_(0.5).add_(mean)
-    for block in decoder.up_blocks:
-        weight = _unit(block.proj)  # (out * cell, in)
-        cell = block.temporal_expansion * block.spatial_expansion**2
-        weight.copy_(weight[::cell].repeat_interleave(cell, dim=0))
     for name, module in autoencoder.named_modules():
         if name.endswith("conv2"):
             torch.nn.init.zeros_(module.conv.weight)
             torch.nn.init.zeros_(module.conv.bias)
     return autoencoder
-
-
-def _unit(layer) -> torch.Tensor:
-    """Start a layer so that it keeps the size of its input; returns its weight's values."""
-    torch.nn.init.normal_(layer.weight, std=layer.weight[0].numel() ** -0.5)
-    if layer.bias is not None:
-        torch.nn.init.zeros_(layer.bias)
-    return layer.weight.data
 
 
 def new_scheduler() -> FlowMatchEulerDiscreteScheduler:

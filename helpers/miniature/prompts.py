@@ -175,9 +175,7 @@ def nearest(word: str, count: int = 3) -> list[str]:
     return difflib.get_close_matches(word, [w for w in vocabulary() if len(w) > 2], n=count, cutoff=0.6)
 
 
-def check(
-    prompt: str, frames: int = FRAMES, height: int = SIDE, width: int = SIDE, guidance: float = 4.5
-) -> Reading:
+def check(prompt: str, frames: int = FRAMES, height: int = SIDE, width: int = SIDE, guidance: float = 4.5) -> Reading:
     """Raise a clear error for what cannot work; otherwise the reading of the prompt, with its advice."""
     if not isinstance(prompt, str):
         raise TypeError(f"a prompt is a string, not {type(prompt).__name__}")
@@ -188,11 +186,7 @@ def check(
         raise ValueError(f"frames must be 6k + 1, such as {low} or {low + 6}, not {frames}")
     for name, value in (("height", height), ("width", width)):
         if value < 16 or value % 16:
-            raise ValueError(
-                f"{name} must be a multiple of 16 (8 for the autoencoder, 2 for patches), not {value}"
-            )
+            raise ValueError(f"{name} must be a multiple of 16 (8 for the autoencoder, 2 for patches), not {value}")
     if not 0 <= guidance <= MOST_GUIDANCE:
-        raise ValueError(
-            f"guidance must lie in 0..{MOST_GUIDANCE:g} (beyond it pictures burn out), not {guidance}"
-        )
+        raise ValueError(f"guidance must lie in 0..{MOST_GUIDANCE:g} (beyond it pictures burn out), not {guidance}")
     return read(prompt)

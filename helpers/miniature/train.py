@@ -16,6 +16,7 @@ from helpers.miniature.autoencoder import encode_clips, train_autoencoder
 from helpers.miniature.config import configuration
 from helpers.miniature.denoiser import train_denoiser
 from helpers.miniature.export import pack, save_pipeline, unpack, weights_size
+from helpers.miniature.fast import quicken_autoencoder
 from helpers.miniature.loop import Place
 from helpers.miniature.parts import new_autoencoder
 
@@ -57,9 +58,7 @@ def make(place: Place, config: dict, out, stages=STAGES, compiled: bool = False)
             return False
         if "export" in stages:  # before the end too: a look at what there is so far
             vae = _autoencoder(place, config).cpu()
-            save_pipeline(
-                out, vae, denoiser.transformer.cpu(), denoiser.text_encoder.cpu(), mean.cpu(), std.cpu()
-            )
+            save_pipeline(out, vae, denoiser.transformer.cpu(), denoiser.text_encoder.cpu(), mean.cpu(), std.cpu())
             print(f"{out}: {weights_size(out) / 1e6:.1f} MB of weights")
         return done
     return True
@@ -68,12 +67,10 @@ def make(place: Place, config: dict, out, stages=STAGES, compiled: bool = False)
 def _autoencoder(place: Place, config: dict):
     path = place.folder / "vae.pt"
     if not path.is_file():
-        raise FileNotFoundError(
-            f"no autoencoder in {place.folder}: run the stage 'autoencoder' to its end first"
-        )
+        raise FileNotFoundError(f"no autoencoder in {place.folder}: run the stage 'autoencoder' to its end first")
     autoencoder = new_autoencoder(config).to(place.device)
     autoencoder.load_state_dict(torch.load(path, map_location=place.device, weights_only=True))
-    return autoencoder.eval()
+    return quicken_autoencoder(autoencoder).eval() if place.device != "cpu" else autoencoder.eval()
 
 
 def _configured(options, device: str) -> dict:
