@@ -21,6 +21,8 @@ setup:
 series: setup
 	@$(python) -m tools.series --system '$(SYSTEM)' --only '$(ONLY)'
 
+# Two workers on two cores: more threads than that only wait for each other.
+test: export OMP_NUM_THREADS = 1
 test: setup
 	$(python) -m pytest --nbval-lax --nbval-current-env --nbval-cell-timeout 300 -n 2 --dist loadfile tests $(notebooks)
 

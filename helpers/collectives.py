@@ -39,8 +39,9 @@ class Sent:
 
 @dataclass
 class Traffic:
-    """All that was sent since the mesh was opened, or since `clear()`."""
+    """All that was sent on a mesh since it was opened, or since `clear()`."""
 
+    mesh: str  # which one, as helpers.mesh.label says it
     sent: list[Sent] = field(default_factory=list)
 
     def add(self, op: str, axis: str, bytes_per_chip: float, shape) -> None:
@@ -58,7 +59,7 @@ class Traffic:
 
     def __str__(self) -> str:
         rows = [f"{s.op:<16}{s.axis:<6}{s.bytes_per_chip:>14,}  {s.shape}" for s in self.sent]
-        return "\n".join([f"{'op':<16}{'axis':<6}{'bytes per chip':>14}  shard", *rows])
+        return "\n".join([f"sent on {self.mesh}", f"{'op':<16}{'axis':<6}{'bytes per chip':>14}  shard", *rows])
 
 
 def all_gather(x: ttnn.Tensor, dim: int, axis: str) -> ttnn.Tensor:

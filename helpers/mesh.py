@@ -65,7 +65,7 @@ def open_mesh(system: str = "galaxy", *, backend: str | None = None, numerics: b
         return _mesh
     _mesh = _open(system, backend, numerics)
     _mesh.system, _mesh.backend, _mesh.numerics = system, backend, numerics
-    _mesh.traffic, _mesh.users = Traffic(), 1  # users: how many open_mesh calls have not been left
+    _mesh.traffic, _mesh.users = Traffic(label(_mesh)), 1  # users: how many open_mesh calls have not been left
     print(f"{label(_mesh)}: {EXPLAINED[backend]}")
     return _mesh
 

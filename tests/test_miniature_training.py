@@ -181,7 +181,7 @@ def test_the_smoke_version_beats_chance(smoke):
 
 
 def test_stock_diffusers_loads_and_runs_it(smoke):
-    pipeline = MochiPipeline.from_pretrained(smoke[1], torch_dtype=torch.bfloat16)
+    pipeline = MochiPipeline.from_pretrained(smoke[1], dtype=torch.bfloat16)
     pipeline.set_progress_bar_config(disable=True)
     settings = {"height": 96, "width": 96, "num_frames": 7, "num_inference_steps": 3, "output_type": "np"}
     one, same, other = (

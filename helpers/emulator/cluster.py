@@ -117,4 +117,4 @@ def harvesting(board: Board, place: int) -> dict:
 
 
 def to_yaml(system: System) -> str:
-    return yaml.safe_dump(descriptor(system), sort_keys=False)
+    return yaml.dump(descriptor(system), Dumper=yaml.CSafeDumper, sort_keys=False)
