@@ -8,7 +8,6 @@ import base64
 import tempfile
 from pathlib import Path
 
-import imageio_ffmpeg
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
@@ -46,6 +45,8 @@ def write(path, frames, fps: float = 12, crf: int = 18) -> Path:
     _, height, width, _ = frames.shape
     if height % 2 or width % 2:
         raise ValueError(f"H.264 in yuv420p needs an even height and width, not {height}x{width}")
+    import imageio_ffmpeg
+
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     options = ["-crf", str(crf), "-movflags", "+faststart", *DETERMINISTIC]
@@ -64,6 +65,8 @@ def read(path) -> tuple[np.ndarray, float]:
     """Read a video file back: frames (T, H, W, 3) uint8 and frames per second."""
     if not Path(path).is_file():
         raise FileNotFoundError(f"no video at {path}")
+    import imageio_ffmpeg
+
     reader = imageio_ffmpeg.read_frames(str(path), pix_fmt="rgb24")
     about = next(reader)
     width, height = about["size"]

@@ -77,12 +77,14 @@ def train_denoiser(place: Place, config: dict, compiled: bool = False):
     settings = config["transformer_training"]
     denoiser = Denoiser(config).to(place.device).train()
     batches = Batches(place, settings["drop"])
-    run = torch.compile(denoiser) if compiled else denoiser
+    if compiled:  # block by block: they are alike, so one of them is compiled and serves for all
+        for block in denoiser.transformer.transformer_blocks:
+            block.compile()
 
     def loss_at(step, progress, generator):
         latents, tokens = batches.draw(settings["batch"], generator)
         with place.autocast():
-            loss = loss_of(run, latents, tokens, shares(len(latents), generator), generator).mean()
+            loss = loss_of(denoiser, latents, tokens, shares(len(latents), generator), generator).mean()
         return loss, {"loss": loss.detach()}
 
     def check(model):

@@ -57,7 +57,7 @@ class Sampler:
     def __init__(self, folder, steps: int, guidance: float, frames: int, batch: int, dtype: str, device: str):
         from diffusers import MochiPipeline
 
-        self.pipeline = MochiPipeline.from_pretrained(folder, torch_dtype=getattr(torch, dtype)).to(device)
+        self.pipeline = MochiPipeline.from_pretrained(folder, dtype=getattr(torch, dtype)).to(device)
         self.pipeline.set_progress_bar_config(disable=True)
         self.steps, self.guidance, self.frames, self.batch = steps, guidance, frames, batch
         self.seconds: list[float] = []
