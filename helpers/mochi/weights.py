@@ -5,6 +5,7 @@ the reference models themselves, built from the folder's config without memory f
 """
 
 import json
+import math
 from pathlib import Path
 
 import torch
@@ -57,6 +58,7 @@ class Weights:
         self._files = {}  # name -> file
         shapes = self._read_headers()
         self._compare(shapes, reference_shapes(part, self.config))
+        self.num_bytes = 2 * sum(math.prod(shape) for shape in shapes.values())  # on the mesh, in bfloat16
 
     def __getitem__(self, name: str) -> torch.Tensor:
         # Opened anew each time: an open file keeps all that was read of it in memory.

@@ -1,0 +1,163 @@
+"""From a sentence to frames: text encoder, denoising loop, decoder, all on the mesh.
+
+    video = generate("a red ball bounces", weights="models/tiny-mochi", mesh=mesh)      # (T, H, W, 3) in 0..1
+
+Without a mesh the same call runs diffusers' own MochiPipeline, on CUDA where there is a card. Tokenizer, schedule and
+scheduler are diffusers' and transformers' in both cases, and the same seed gives the same first noise.
+"""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+from diffusers import FlowMatchEulerDiscreteScheduler, MochiPipeline
+from diffusers.pipelines.mochi.pipeline_mochi import linear_quadratic_schedule, retrieve_timesteps
+from diffusers.utils.torch_utils import randn_tensor
+from tqdm.auto import tqdm
+from transformers import AutoTokenizer, T5Config
+
+from helpers.mesh import label
+from helpers.mochi.layers import degree
+from helpers.mochi.t5 import T5Encoder
+from helpers.mochi.transformer import Prompt, Transformer
+from helpers.mochi.vae import Decoder
+from helpers.mochi.weights import Weights, find_folder
+
+MAX_TOKENS = 256  # of a prompt, in Mochi-1
+THRESHOLD_NOISE = 0.025  # of the linear-quadratic schedule, in Mochi-1
+PER_LATENT, PER_LATENT_SIDE = 6, 8  # frames and pixels for each latent one
+FSDP_SHARE = 1 / 4  # of a chip's memory: denoiser weights larger than that are cut over sp too
+
+
+class Mochi:
+    """The models of one folder on one mesh. `mochi(prompt, ...)` makes a video."""
+
+    def __init__(self, mesh, weights: str | Path):
+        """Raises FileNotFoundError and ValueError as helpers.mochi.weights says. Loading is layer by layer."""
+        folder = find_folder(weights)
+        text, denoiser, vae = (Weights(folder, part) for part in ("text_encoder", "transformer", "vae"))
+        self.mesh = mesh
+        self.tokenizer = AutoTokenizer.from_pretrained(folder / "tokenizer", local_files_only=True)
+        self.scheduler = FlowMatchEulerDiscreteScheduler.from_pretrained(folder / "scheduler", local_files_only=True)
+        self.text_encoder = T5Encoder(mesh, text, T5Config.from_dict(text.config))
+        share = denoiser.num_bytes / degree(mesh, "tp") / mesh.system.dram_bytes
+        self.transformer = Transformer(mesh, denoiser, denoiser.config, fsdp=share > FSDP_SHARE)
+        self.decoder = Decoder(mesh, vae, vae.config)
+
+    def __call__(
+        self,
+        prompt: str,
+        negative_prompt: str = "",
+        steps: int = 20,
+        guidance: float = 4.5,
+        frames: int = 31,
+        height: int = 96,
+        width: int = 96,
+        seed: int = 0,
+        callback: Callable | None = None,
+    ) -> torch.Tensor:
+        """-> (frames, height, width, 3) in 0..1. callback(step, latents) is called after each step."""
+        check_request(frames, height, width, steps)
+        latents = first_noise(self.transformer.config["in_channels"], frames, height, width, seed)
+        latents = self.denoise(latents, prompt, negative_prompt, steps, guidance, callback)
+        video = self.decoder(latents)
+        return (video[0].permute(1, 2, 3, 0) / 2 + 0.5).clamp(0, 1)
+
+    def encode(self, prompt: str) -> Prompt:
+        tokens = self.tokenizer(
+            [prompt], padding="max_length", max_length=MAX_TOKENS, truncation=True, return_tensors="pt"
+        )
+        hidden = self.text_encoder(tokens.input_ids, tokens.attention_mask)
+        return self.transformer.prompt(hidden.float(), tokens.attention_mask)
+
+    def denoise(self, latents, prompt, negative_prompt, steps, guidance, callback=None) -> torch.Tensor:
+        """Flow matching by Euler steps, (1, channels, T, h, w) noise -> latents of the same shape."""
+        wanted = self.encode(prompt)
+        unwanted = self.encode(negative_prompt) if guidance > 1 else None
+        timesteps = set_timesteps(self.scheduler, steps)
+        bar = tqdm(timesteps, unit="step")
+        for step, timestep in enumerate(bar):
+            bar.set_description(f"denoise {step + 1}/{steps} on {label(self.mesh)}")
+            flow = self.transformer(latents, wanted, timestep)
+            if unwanted is not None:
+                without = self.transformer(latents, unwanted, timestep)
+                flow = without + guidance * (flow - without)
+            latents = self.scheduler.step(flow, timestep, latents, return_dict=False)[0]
+            if callback is not None:
+                callback(step, latents)
+        return latents
+
+
+def generate(prompt: str, *, weights: str | Path, mesh=None, **request) -> torch.Tensor:
+    """A video (frames, height, width, 3) in 0..1, made on the mesh, or by diffusers where mesh is None."""
+    if mesh is not None:
+        return Mochi(mesh, weights)(prompt, **request)
+    return by_diffusers(prompt, weights, **request)
+
+
+def by_diffusers(
+    prompt: str,
+    weights: str | Path,
+    negative_prompt: str = "",
+    steps: int = 20,
+    guidance: float = 4.5,
+    frames: int = 31,
+    height: int = 96,
+    width: int = 96,
+    seed: int = 0,
+    callback: Callable | None = None,
+) -> torch.Tensor:
+    """The reference: diffusers' own pipeline, in bfloat16 on CUDA, in float32 on the CPU."""
+    check_request(frames, height, width, steps)
+    cuda = torch.cuda.is_available()
+    dtype = torch.bfloat16 if cuda else torch.float32
+    pipeline = MochiPipeline.from_pretrained(find_folder(weights), torch_dtype=dtype, local_files_only=True)
+    if cuda:
+        pipeline.enable_model_cpu_offload()
+
+    def after_step(pipeline, step, timestep, state):
+        if callback is not None:
+            callback(step, state["latents"])
+        return state
+
+    video = pipeline(
+        prompt,
+        negative_prompt,
+        height=height,
+        width=width,
+        num_frames=frames,
+        num_inference_steps=steps,
+        guidance_scale=guidance,
+        generator=torch.Generator().manual_seed(seed),
+        output_type="pt",
+        callback_on_step_end=after_step,
+        max_sequence_length=MAX_TOKENS,
+    ).frames
+    return video[0].permute(0, 2, 3, 1).float().cpu()
+
+
+def set_timesteps(scheduler, steps: int) -> torch.Tensor:
+    """Mochi's schedule: half of the steps in the first 2.5 % of the way, from noise (0) to data (1000)."""
+    sigmas = linear_quadratic_schedule(steps, THRESHOLD_NOISE)
+    timesteps, _ = retrieve_timesteps(scheduler, steps, "cpu", None, sigmas)
+    scheduler.set_begin_index(0)
+    return timesteps
+
+
+def first_noise(channels: int, frames: int, height: int, width: int, seed: int) -> torch.Tensor:
+    """(1, channels, T, h, w), the same as diffusers' MochiPipeline draws for a generator with this seed."""
+    shape = (1, channels, (frames - 1) // PER_LATENT + 1, height // PER_LATENT_SIDE, width // PER_LATENT_SIDE)
+    return randn_tensor(shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float32)
+
+
+def check_request(frames: int, height: int, width: int, steps: int) -> None:
+    """Raises ValueError, naming the nearest that works, for what Mochi cannot make."""
+    if frames < 1 or (frames - 1) % PER_LATENT:
+        below = max(0, frames - 1) // PER_LATENT * PER_LATENT + 1
+        raise ValueError(f"{frames} frames cannot be made: Mochi makes 6 k + 1. Try {below} or {below + PER_LATENT}.")
+    side = 2 * PER_LATENT_SIDE  # a patch is two latents wide
+    for name, length in (("height", height), ("width", width)):
+        if length < side or length % side:
+            raise ValueError(f"A {name} of {length} does not divide by {side}. Try {max(side, round(length / side) * side)}.")
+    if steps < 2:
+        raise ValueError(f"{steps} steps are too few: the schedule has two halves. Try 20.")
