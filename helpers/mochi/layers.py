@@ -72,6 +72,15 @@ class RMSNorm:
         return ttnn.rms_norm(x, weight=self.weight, epsilon=self.eps)
 
 
+def check_heads(mesh, heads: int, head_dim: int) -> None:
+    """Raises ValueError where heads cannot be spread over tp, or are not made of whole tiles."""
+    chips = degree(mesh, "tp")
+    if heads % chips:
+        raise ValueError(f"{heads} heads do not divide over the {chips} chips along tp. Choose a smaller system.")
+    if head_dim % TILE:
+        raise ValueError(f"Heads of width {head_dim} are not whole tiles of {TILE}: ttnn cannot split them apart.")
+
+
 def degree(mesh, axis: str) -> int:
     """How many chips lie along an axis."""
     return mesh.shape[axis_index(mesh, axis)]

@@ -158,6 +158,8 @@ def check_request(frames: int, height: int, width: int, steps: int) -> None:
     side = 2 * PER_LATENT_SIDE  # a patch is two latents wide
     for name, length in (("height", height), ("width", width)):
         if length < side or length % side:
-            raise ValueError(f"A {name} of {length} does not divide by {side}. Try {max(side, round(length / side) * side)}.")
+            raise ValueError(
+                f"A {name} of {length} does not divide by {side}. Try {max(side, round(length / side) * side)}."
+            )
     if steps < 2:
         raise ValueError(f"{steps} steps are too few: the schedule has two halves. Try 20.")

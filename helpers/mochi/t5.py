@@ -9,7 +9,7 @@ import ttnn
 from transformers import T5Config
 from transformers.models.t5.modeling_t5 import T5Attention
 
-from helpers.mochi.layers import ColumnParallel, RMSNorm, RowParallel, degree, fused_by_chip
+from helpers.mochi.layers import ColumnParallel, RMSNorm, RowParallel, check_heads, degree, fused_by_chip
 from helpers.tensors import gather, replicate, shard
 
 MASKED = -1e9  # what attention adds to a score that must not count
@@ -19,9 +19,7 @@ class T5Encoder:
     """`encoder(ids, mask)` -> (B, S, d_model). `weights` gives a torch tensor for each name of T5EncoderModel."""
 
     def __init__(self, mesh, weights, config: T5Config):
-        tp = degree(mesh, "tp")
-        if config.num_heads % tp:
-            raise ValueError(f"{config.num_heads} heads do not divide over the {tp} chips along tp.")
+        check_heads(mesh, config.num_heads, config.d_kv)
         self.mesh, self.config = mesh, config
         self.embedding = replicate(weights["shared.weight"], mesh, layout=ttnn.ROW_MAJOR_LAYOUT)
         first = "encoder.block.0.layer.0.SelfAttention."

@@ -15,7 +15,7 @@ from diffusers.models.transformers.transformer_mochi import MochiRoPE
 
 from helpers.collectives import all_gather
 from helpers.mochi.attention import JointAttention, Sequence
-from helpers.mochi.layers import ColumnParallel, Linear, RMSNorm, RowParallel, degree, pad_to
+from helpers.mochi.layers import ColumnParallel, Linear, RMSNorm, RowParallel, check_heads, pad_to
 from helpers.tensors import gather, replicate, shard
 
 POOL_HEADS = 8  # of the attention that pools the text, fixed in diffusers' MochiTransformer3DModel
@@ -36,9 +36,7 @@ class Transformer:
     """
 
     def __init__(self, mesh, weights, config, fsdp: bool = False):
-        heads, tp = config["num_attention_heads"], degree(mesh, "tp")
-        if heads % tp:
-            raise ValueError(f"{heads} heads do not divide over the {tp} chips along tp.")
+        check_heads(mesh, config["num_attention_heads"], config["attention_head_dim"])
         self.mesh, self.config = mesh, config
         patch = weights["patch_embed.proj.weight"].flatten(1)  # (D, channels p p)
         self.patch_embed = Linear(mesh, patch, weights["patch_embed.proj.bias"])
