@@ -1,0 +1,232 @@
+"""The whole way, from a sentence to frames, against diffusers' MochiPipeline; and reading weights, right and wrong."""
+
+import json
+import shutil
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from helpers.mesh import close_mesh, open_mesh, run_on
+from helpers.metrics import psnr
+from helpers.miniature.config import configuration
+from helpers.miniature.export import save_pipeline
+from helpers.miniature.parts import new_autoencoder, new_text_encoder, new_transformer
+from helpers.mochi.pipeline import Mochi, check_request, first_noise, generate
+from helpers.mochi.weights import Weights, find_folder, reference_shapes
+
+pytestmark = pytest.mark.filterwarnings("ignore:In CPU autocast")
+PROMPT = "a red butterfly landing on a blue flower"
+REQUEST = dict(steps=4, frames=13, height=64, width=48, seed=5, guidance=3.0)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """A Mochi folder with random weights, shaped as the miniature's but smaller."""
+    config = configuration()
+    config["transformer"] |= {"attention_head_dim": 32, "num_layers": 2, "pooled_projection_dim": 64}
+    config["text_encoder"] |= {"num_layers": 1}
+    config["autoencoder"] |= {
+        "decoder_block_out_channels": (32, 32, 64, 64), "encoder_block_out_channels": (32, 32, 64, 64),
+        "layers_per_block": (1, 1, 1, 1, 1),
+    }  # fmt: skip
+    torch.manual_seed(1)
+    models = new_autoencoder(config), new_transformer(config), new_text_encoder(config)
+    path = tmp_path_factory.mktemp("mochi")
+    return save_pipeline(path, *models, 0.2 * torch.randn(12), 1 + torch.rand(12))
+
+
+@pytest.fixture(scope="module")
+def reference(folder):
+    return generate(PROMPT, weights=folder, **REQUEST)
+
+
+@pytest.fixture(scope="module")
+def mochi(folder):
+    mesh = open_mesh("galaxy")
+    yield Mochi(mesh, folder)
+    close_mesh(mesh)
+
+
+def test_the_video_is_diffusers_video(mochi, reference):
+    steps = []
+    video = mochi(PROMPT, **REQUEST, callback=lambda step, latents: steps.append((step, latents.shape)))
+    assert video.shape == reference.shape == (13, 64, 48, 3)
+    assert psnr(video.numpy(), reference.numpy()) >= 35
+    assert steps == [(n, (1, 12, 3, 8, 6)) for n in range(4)]
+    for other in ({"seed": 6}, {"guidance": 1.0}, {"negative_prompt": "a car"}):
+        assert psnr(mochi(PROMPT, **REQUEST | other).numpy(), video.numpy()) < 35  # each of them matters
+
+
+def test_without_guidance_and_with_a_negative_prompt(mochi, folder):
+    for other in ({"guidance": 1.0}, {"negative_prompt": "a slow car", "guidance": 6.0}):
+        want = generate(PROMPT, weights=folder, **REQUEST | other)
+        assert psnr(mochi(PROMPT, **REQUEST | other).numpy(), want.numpy()) >= 35
+
+
+def made_on(mesh, folder):
+    return Mochi(mesh, folder)(PROMPT, **REQUEST)
+
+
+@pytest.mark.parametrize("system", ["n150", "t3000"])
+def test_on_other_meshes(folder, reference, system):
+    assert psnr(run_on(system, made_on, folder).numpy(), reference.numpy()) >= 35
+
+
+def test_interrupted_and_run_again(mochi, reference):
+    def stop(step, latents):
+        if step == 1:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        mochi(PROMPT, **REQUEST, callback=stop)
+    assert psnr(mochi(PROMPT, **REQUEST).numpy(), reference.numpy()) >= 35
+
+
+def test_first_noise_is_diffusers_first_noise(folder):
+    seen = {}
+    generate(PROMPT, weights=folder, **REQUEST | {"steps": 2}, callback=lambda n, x: seen.setdefault(n, x.clone()))
+    noise = first_noise(12, 13, 64, 48, 5)
+    assert noise.shape == seen[0].shape
+    # After one step of 1.25 % of the way the latents are still nearly the noise.
+    assert torch.corrcoef(torch.stack([noise.flatten(), seen[0].flatten()]))[0, 1] > 0.99
+
+
+@pytest.mark.parametrize(
+    ("request_", "message"),
+    [
+        ((24, 96, 96, 20), r"24 frames cannot be made: Mochi makes 6 k \+ 1. Try 19 or 25."),
+        ((0, 96, 96, 20), "0 frames cannot be made.*Try 1 or 7"),
+        ((31, 100, 96, 20), "A height of 100 does not divide by 16. Try 96."),
+        ((31, 96, 8, 20), "A width of 8 does not divide by 16. Try 16."),
+        ((31, 96, 96, 1), "1 steps are too few"),
+    ],
+)
+def test_requests_that_mochi_cannot_make(request_, message):
+    with pytest.raises(ValueError, match=message):
+        check_request(*request_)
+
+
+# --- weights ---------------------------------------------------------------------------------------
+
+
+def test_every_tensor_is_read_as_it_was_written(folder):
+    weights = Weights(folder, "transformer")
+    for name, tensor in load_file(next((folder / "transformer").glob("*.safetensors"))).items():
+        assert torch.equal(weights[name], tensor)
+    assert weights.num_bytes == sum(
+        2 * t.numel() for t in load_file(next((folder / "transformer").glob("*.safetensors"))).values()
+    )
+
+
+def test_sharded_files_are_one_model(folder, tmp_path):
+    shutil.copytree(folder / "vae", tmp_path / "vae")
+    whole = next((tmp_path / "vae").glob("*.safetensors"))
+    tensors = load_file(whole)
+    names = sorted(tensors)
+    parts = {"a.safetensors": names[::2], "b.safetensors": names[1::2]}
+    for file, held in parts.items():
+        save_file({name: tensors[name] for name in held}, tmp_path / "vae" / file)
+    index = {"weight_map": {name: file for file, held in parts.items() for name in held}}
+    (tmp_path / "vae" / "diffusion_pytorch_model.safetensors.index.json").write_text(json.dumps(index))
+    whole.unlink()
+    weights = Weights(tmp_path, "vae")
+    assert all(torch.equal(weights[name], tensors[name]) for name in names)
+    (tmp_path / "vae" / "b.safetensors").unlink()
+    with pytest.raises(
+        FileNotFoundError, match="lacks b.safetensors.*GB in bfloat16.*hf download genmo/mochi-1-preview"
+    ):
+        Weights(tmp_path, "vae")
+
+
+def damage(folder, tmp_path, part, change):
+    """A copy of a folder's part with its tensors changed"""
+    shutil.copytree(folder / part, tmp_path / part)
+    file = next((tmp_path / part).glob("*.safetensors"))
+    tensors = load_file(file)
+    change(tensors)
+    save_file(tensors, file)
+    return Weights(tmp_path, part)
+
+
+@pytest.mark.parametrize(
+    ("part", "change", "message"),
+    [
+        ("transformer", lambda t: t.pop("proj_out.bias"), "lacks proj_out.bias. It does not fit its config.json"),
+        ("vae", lambda t: t.update(surprise=torch.ones(2)), "has unknown surprise"),
+        (
+            "transformer",
+            lambda t: t.update({"proj_out.bias": torch.ones(5)}),
+            r"wrong shape, proj_out.bias \(5,\) instead of \(48,\)",
+        ),
+        ("text_encoder", lambda t: [t.pop(n) for n in list(t) if "wo" in n or "wi" in n], "lacks .* and 2 more"),
+    ],
+)
+def test_weights_that_do_not_fit(folder, tmp_path, part, change, message):
+    with pytest.raises(ValueError, match=message):
+        damage(folder, tmp_path, part, change)
+
+
+def test_damaged_files_and_other_models(folder, tmp_path):
+    shutil.copytree(folder, tmp_path / "m")
+    file = next((tmp_path / "m" / "vae").glob("*.safetensors"))
+    file.write_bytes(file.read_bytes()[:-1000])
+    with pytest.raises(ValueError, match="is damaged or incomplete .* Get the file again"):
+        Weights(tmp_path / "m", "vae")
+    config = tmp_path / "m" / "transformer" / "config.json"
+    config.write_text(config.read_text().replace("MochiTransformer3DModel", "SD3Transformer2DModel"))
+    with pytest.raises(ValueError, match="describes SD3Transformer2DModel, not MochiTransformer3DModel"):
+        Weights(tmp_path / "m", "transformer")
+    config.write_text('{"_class_name": ')
+    with pytest.raises(ValueError, match="is not valid JSON"):
+        Weights(tmp_path / "m", "transformer")
+    config.unlink()
+    with pytest.raises(FileNotFoundError, match=r"config.json is missing.*take about 20 GB in bfloat16"):
+        Weights(tmp_path / "m", "transformer")
+
+
+def test_missing_models_are_named_never_downloaded(tmp_path, monkeypatch):
+    monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path))
+    with pytest.raises(FileNotFoundError, match="no folder genmo/mochi-1-preview.*about 30 GB.*hf download"):
+        find_folder("genmo/mochi-1-preview")
+    with pytest.raises(FileNotFoundError, match="There is no folder"):
+        generate("a ball", weights=tmp_path / "nowhere")
+
+
+def test_the_real_models_sizes():
+    count = lambda shapes: sum(torch.Size(shape).numel() for shape in shapes.values())
+    assert count(reference_shapes("transformer", {})) == 10_027_677_744
+    large = dict(d_model=4096, d_kv=64, num_heads=64, d_ff=10240, num_layers=24, feed_forward_proj="gated-gelu")
+    shapes = reference_shapes("text_encoder", large)
+    assert count(shapes) - 32128 * 4096 == pytest.approx(4.76e9, rel=0.001)  # one matrix has two names
+
+
+REAL_BLOCK = dict(num_attention_heads=24, attention_head_dim=128, pooled_projection_dim=1536, num_layers=3)
+
+
+def resident(mesh, folder):
+    """Most host memory, in bytes, that loading takes beyond what the process had"""
+    import resource
+
+    from helpers.mochi.transformer import Transformer
+
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    weights = Weights(folder, "transformer")
+    Transformer(mesh, weights, weights.config, fsdp=True)
+    return (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) * 1024
+
+
+def test_loading_never_holds_the_whole_model(tmp_path):
+    """Blocks of the real width, in a dry run: what is on the chips is not held here."""
+    from diffusers import MochiTransformer3DModel
+
+    torch.set_default_dtype(torch.bfloat16)
+    model = MochiTransformer3DModel(**REAL_BLOCK)
+    torch.set_default_dtype(torch.float32)
+    model.save_pretrained(tmp_path / "transformer", max_shard_size="500MB")
+    layer = 2 * sum(p.numel() for p in model.transformer_blocks[0].parameters())
+    whole = 2 * sum(p.numel() for p in model.parameters())
+    del model
+    most = run_on("galaxy", resident, tmp_path, numerics=False)
+    assert most <= 1.5 * layer + 2e9
+    assert whole > 1.3e9
