@@ -16,9 +16,11 @@ from collections.abc import Callable
 import torch
 import torch.nn.functional as F
 import ttnn
+from diffusers import MochiTransformer3DModel
 
 from helpers.collectives import all_reduce
 from helpers.mesh import open_mesh
+from helpers.mochi.transformer import Transformer
 from helpers.tensors import replicate, shard
 
 OPEN = """
@@ -61,7 +63,7 @@ def main() -> int:
         warm = statistics.median(opening(cache) for _ in range(5))
         rows.append(("open a Galaxy, warm cache", warm, 0.5, "s"))
     mesh = open_mesh("galaxy")
-    rows += ops(mesh) + [mlp(mesh)]
+    rows += [*ops(mesh), mlp(mesh), block(mesh)]
     print(f"\n{'':52s}{'measured':>10s}{'bound':>8s}")
     for name, measured, bound, unit in rows:
         print(f"{name:52s}{measured:>8.2f} {unit}{bound:>8g}{'' if measured <= bound else '   missed'}")
@@ -105,6 +107,28 @@ def mlp(mesh) -> tuple:
         return F.silu(x @ up) @ down
 
     return "MLP, width 512, 4096 tokens, over plain torch", in_turn(emulated, plain), 3, "x"
+
+
+def block(mesh) -> tuple:
+    """One block of Mochi's transformer over diffusers' own in float32: 4,096 video tokens, 256 of text."""
+    config = dict(num_attention_heads=8, attention_head_dim=128, num_layers=1, pooled_projection_dim=512)
+    torch.manual_seed(0)
+    reference = MochiTransformer3DModel(**config, text_embed_dim=256)
+    on_mesh = Transformer(mesh, reference.state_dict(), dict(reference.config))
+    latents, text = torch.randn(1, 12, 4, 64, 64), torch.randn(1, 256, 256)
+    mask = torch.ones(1, 256)
+    prompt = on_mesh.prompt(text, mask)
+
+    def plain():
+        with torch.no_grad():
+            reference(latents, text, torch.tensor([500.0]), mask.bool())
+
+    return (
+        "Mochi block, width 1024, 4096 tokens, over diffusers",
+        in_turn(lambda: on_mesh(latents, prompt, 500.0), plain, 5),
+        2,
+        "x",
+    )
 
 
 if __name__ == "__main__":
