@@ -9,6 +9,7 @@ import itertools
 import math
 
 import torch
+import torch.nn.functional as F
 import ttnn
 
 Shards = list[torch.Tensor]
@@ -180,9 +181,9 @@ def ring_joint_attention(
 ):
     """Attention over a sequence that is split along a line of chips, and a joint sequence that every chip holds.
 
-    K and V travel around the ring. Chip i meets the blocks of chips i, i-1, i-2, ..., keeps a running maximum and sum
-    for each query, and rescales what it has when a larger maximum comes by. The joint keys come with the ring's last
-    block. Keys at or behind logical_n are padding.
+    K and V travel around the ring: chip i meets the blocks of chips i, i-1, i-2, ..., and the joint keys come with the
+    last chip's block. Keys at or behind logical_n are padding. torch's attention, too, goes through the keys in the
+    order given and keeps a running maximum and sum, so here the blocks are only put in the order of their arrival.
     """
     if is_causal or is_cross or logical_l or sliding_window_size is not None or joint_strategy != "rear":
         raise NotImplementedError("only plain joint attention with joint_strategy='rear' is emulated")
@@ -202,7 +203,8 @@ def ring_joint_attention(
                     key = torch.cat([key, joint_tensor_k[chip]], 2)
                     value = torch.cat([value, joint_tensor_v[chip]], 2)
                 blocks.append((key, value))
-            out = blockwise_attention(query, blocks, scale)
+            key, value = (torch.cat(parts, 2) for parts in zip(*blocks))
+            out = F.scaled_dot_product_attention(query, key, value, scale=scale)
             outputs[chip], joint_outputs[chip] = out.tensor_split([input_tensor_q[chip].shape[2]], 2)
     return outputs, joint_outputs, [ring_scratch(input_tensor_q[0], joint_tensor_q)] * len(outputs)
 
@@ -211,25 +213,3 @@ def ring_scratch(query, joint) -> torch.Tensor:
     """The op's third output is its private scratch, two columns of whole tiles: nobody may read it, so NaN."""
     rows = sum(math.ceil(part.shape[2] / 32) * 32 for part in (query, *(joint or [])[:1]))
     return query.new_full((*query.shape[:2], 2 * rows, 1), math.nan)
-
-
-def blockwise_attention(query, blocks, scale=None):
-    """Softmax attention (B, heads, T, head_dim) over blocks of (key, value), one after the other, exactly.
-
-    Scores and sums are float32, as on the chip. The running maximum and sum: Milakov and Gimelshein, "Online
-    normalizer calculation for softmax", 2018.
-    """
-    scale = query.shape[-1] ** -0.5 if scale is None else scale
-    query = query.float()
-    peak = query.new_full((*query.shape[:-1], 1), -math.inf)
-    total, out = torch.zeros_like(peak), 0.0
-    for key, value in blocks:
-        if key.shape[2] == 0:  # all padding
-            continue
-        scores = query @ key.float().transpose(-1, -2) * scale
-        new_peak = torch.maximum(peak, scores.amax(-1, keepdim=True))
-        weights, shrink = torch.exp(scores - new_peak), torch.exp(peak - new_peak)
-        total = total * shrink + weights.sum(-1, keepdim=True)
-        out = out * shrink + weights @ value.float()
-        peak = new_peak
-    return out / total
