@@ -7,9 +7,9 @@ notebooks = $(sort $(wildcard notebooks/*.ipynb))
 .PHONY: help setup series test lab notebooks bench lint clean
 
 help:
-	@echo 'make series     run the notebooks in order; results in runs/   [SYSTEM=galaxy|t3000|n300|n150|p150] [ONLY=01]'
+	@echo 'make series     run the notebooks in order; results in runs/   [SYSTEM=galaxy|t3000|n300|n150|p150|...] [ONLY=01]'
 	@echo 'make test       run all tests'
-	@echo 'make lab        open JupyterLab on the first notebook'
+	@echo 'make lab        open JupyterLab on the first notebook, on copies in work/'
 	@echo 'make notebooks  run the notebooks and store their outputs in place   [ONLY=01]'
 	@echo 'make bench      measure what has a stated speed'
 	@echo 'make lint       check and format-check code and notebooks'
@@ -26,8 +26,11 @@ test: export OMP_NUM_THREADS = 1
 test: setup
 	$(python) -m pytest --nbval-lax --nbval-current-env --nbval-cell-timeout 300 -n 2 --dist loadfile tests $(notebooks)
 
+# In copies: what a learner writes must not change the notebooks that are tested.
 lab: setup
-	$(python) -m jupyterlab $(if $(filter 0,$(shell id -u)),--allow-root) $(firstword $(notebooks))
+	@mkdir -p work && for n in $(notebooks); do [ -e work/$${n##*/} ] || cp $$n work/; done
+	$(python) -m jupyterlab $(if $(filter 0,$(shell id -u)),--allow-root) --notebook-dir=work \
+	  --LabApp.default_url=/lab/tree/$(notdir $(firstword $(notebooks)))
 
 notebooks: setup
 	@$(python) -m tools.notebooks --only '$(ONLY)'

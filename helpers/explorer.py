@@ -12,10 +12,10 @@ from helpers.tensors import placement, shard
 
 PLACEMENTS = {
     "replicated": {},
-    "rows of the tensor over tp": {"tp": 2},
-    "columns of the tensor over tp": {"tp": 3},
-    "rows of the tensor over sp": {"sp": 2},
-    "rows over sp, columns over tp": {"sp": 2, "tp": 3},
+    "tokens over tp": {"tp": 2},
+    "features over tp": {"tp": 3},
+    "tokens over sp": {"sp": 2},
+    "tokens over sp, features over tp": {"sp": 2, "tp": 3},
 }
 
 
@@ -37,9 +37,10 @@ class Explorer:
         """The picture of what is chosen now, as PNG."""
         chip = self.row.value, self.col.value
         down, right = placement(self.placed[self.how.value])[chip][-2:]
-        part = f"rows {down.start}-{down.stop - 1}, columns {right.start}-{right.stop - 1}"
+        part = f"tokens {down.start}-{down.stop - 1}, features {right.start}-{right.stop - 1}"
         title = f"{self.how.value}: chip {chip} holds {part}"
-        return print_figure(show.holdings({title: self.placed[self.how.value]}, chip), "png")
+        figure = show.holdings({title: self.placed[self.how.value]}, chip)
+        return print_figure(figure, "png", bbox_inches=None, dpi=130)  # one size whatever the title
 
     def _repr_mimebundle_(self, **options):
         controls = ipywidgets.HBox([self.how, self.row, self.col])

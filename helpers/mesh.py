@@ -159,7 +159,7 @@ def label(mesh: ttnn.MeshDevice) -> str:
 
 
 def _leave_block(mesh, *exception) -> None:
-    mesh.users -= 1
+    mesh.users = max(0, mesh.users - 1)  # it may have been closed inside the block
     if mesh.users == 0:
         close_mesh(mesh)
 

@@ -84,12 +84,13 @@ def holdings(tensors: dict[str, ttnn.Tensor], highlight: tuple[int, int] | None 
     """
     mesh = mesh_of(next(iter(tensors.values())))
     across = min(len(tensors), 2)
+    least = 3.6 / mesh.shape[1]  # inches a chip: titles need room where chips are few
     down = -(-len(tensors) // across)
     rows, cols = mesh.shape
     figure, panels = plt.subplots(
         down,
         across,
-        figsize=(0.62 * cols * across + 1, (0.62 * rows + 0.7) * down + 0.3),
+        figsize=(max(0.62, least) * cols * across + 1, (0.62 * rows + 0.7) * down + 0.3),
         squeeze=False,
         layout="constrained",
     )

@@ -2,7 +2,7 @@
 
 Every row is checked against what ttnn itself reports on the emulated system (tests/test_systems.py).
 Sources, by the letters used below (tenstorrent/tt-metal unless said otherwise):
-  [C] tech_reports/CCLs/CCL_bandwidth.md@1080d1c4: Ethernet 12.5 GB/s per link and direction, about 0.7 us a hop
+  [C] tech_reports/CCLs/CCL_bandwidth.md@1080d1c4: Ethernet per link and direction, latency of a hop in a 1D fabric
   [F] tech_reports/GEMM_FLOPS@06bd3735: 4 TFLOP/s per Tensix core at LoFi on Wormhole, 5.4 on Blackhole
   [M] tt_metal/fabric/mesh_graph_descriptors in the ttnn 0.81.1 wheel: mesh shapes and links per neighbour pair
   [P] models/tt_dit/pipelines/mochi/pipeline_mochi.py@0d617aff: which mesh axis carries tp and which sp
@@ -21,7 +21,7 @@ class Chip:
     dram_bank_bytes: int
     dram_bytes_per_s: float  # [V]
     flops_per_core: float  # LoFi, multiply and add counted as two [F]
-    link_bytes_per_s: float | None  # per Ethernet link and direction, None where no source gives it
+    link_bytes_per_s: float  # rated, per Ethernet link and direction [C]; Blackhole runs at half of it today
 
 
 @dataclass(frozen=True)
@@ -50,20 +50,18 @@ class System:
         return self.chip.dram_banks * self.chip.dram_bank_bytes
 
     @property
-    def hop_bytes_per_s(self) -> float | None:
-        """Payload-free wire speed between two neighbours, one direction, all usable links together [C]."""
-        if self.chip.link_bytes_per_s is None:
-            return None
+    def hop_bytes_per_s(self) -> float:
+        """Bytes per second between two neighbours, one direction, all usable links together, headers included [C]."""
         return (self.usable_links or self.links) * self.chip.link_bytes_per_s
 
     def __str__(self) -> str:
         return f"{self.name} {self.mesh[0]}x{self.mesh[1]}"
 
 
-HOP_LATENCY_S = 0.7e-6  # [C]
+HOP_LATENCY_S = 0.7e-6  # Wormhole: 711 ns [C]
 
 WORMHOLE = Chip("wormhole_b0", 12, 1_072_693_184, 288e9, 4e12, 12.5e9)
-BLACKHOLE = Chip("blackhole", 8, 4_277_141_376, 512e9, 5.4e12, None)
+BLACKHOLE = Chip("blackhole", 8, 4_277_141_376, 512e9, 5.4e12, 50e9)
 
 ROWS_TP = {"tp": 0, "sp": 1}  # tensor parallel down the rows, sequence parallel along the columns
 COLS_TP = {"tp": 1, "sp": 0}

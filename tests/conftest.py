@@ -1,3 +1,6 @@
+import atexit
+import os
+
 import nbformat
 import pytest
 
@@ -28,3 +31,8 @@ def pytest_terminal_summary(terminalreporter):
     for name, text in [item for report in reports for item in report.user_properties]:
         terminalreporter.write_sep("-", name)
         terminalreporter.write_line(text)
+
+
+if os.environ.get("PYTEST_XDIST_WORKER"):
+    # At a worker's exit nanobind lists, in eighty lines, what pytest still holds. It would bury the summary.
+    atexit.register(lambda: os.dup2(os.open(os.devnull, os.O_WRONLY), 2))

@@ -78,7 +78,21 @@ def test_other_wrong_answers_say_what_is_wrong(mesh):
     right, verdict = row.judge(lambda x, w, bias: torch.zeros(3))
     assert not right and "should return a tensor on the mesh, and returned Tensor" in verdict
     right, verdict = mesh_exercises.slice_of.judge(lambda *args: (1, 2))
-    assert not right and "it should give (48, 72), and gave (1, 2)" in verdict
+    assert not right and "For 96, (4, 8), 0, (2, 5) it should give (48, 72), and gave (1, 2)" in verdict
+
+
+def test_whole_numbers_are_whole(mesh):
+    right, verdict = mesh_exercises.all_gather_bytes.judge(lambda b, n: float(b * (n - 1)))
+    assert not right and "Whole numbers are wanted" in verdict
+    right, verdict = mesh_exercises.slice_of.judge(lambda n, m, a, c: (n / m[a] * c[a], n / m[a] * (c[a] + 1)))
+    assert not right and "Whole numbers are wanted" in verdict
+
+
+def test_errors_without_words_are_told(mesh):
+    def unfinished(*args):
+        raise NotImplementedError
+
+    assert mesh_exercises.mlp.judge(unfinished) == (False, "mlp stopped with NotImplementedError")
 
 
 def test_checks_leave_the_traffic_alone(mesh, capsys):
@@ -128,6 +142,12 @@ def test_predictions_say_how_far_off_they_were(guess, actual, expected, capsys):
     predict("bytes", guess).reveal(actual, "B")
     asked, said = capsys.readouterr().out.splitlines()[-2:]
     assert asked.startswith("bytes: ") and asked.endswith(" B") and said == expected
+
+
+def test_several_numbers_are_one_guess(capsys):
+    predict("slice", 1, 2).reveal((1, 2))
+    predict("slice", [1, 2]).reveal((1, 2))
+    assert capsys.readouterr().out.count("exactly right") == 2
 
 
 def test_an_open_prediction_asks(capsys):

@@ -75,7 +75,7 @@ def test_without_a_parameters_cell_that_sets_system(toy, capsys, cells):
 
 def test_unknown_system_and_unknown_notebook(toy, capsys, tmp_path):
     path = toy("01_toy")
-    assert run(path, capsys, "--system", "n151")[2].startswith("There is no system 'n151'; there are: galaxy, ")
+    assert run(path, capsys, "--system", "n151")[2].startswith("There is no system 'n151'; there are: n150, ")
     assert run(path, capsys, "--only", "07")[2] == "There is no notebook 07; there are: 01."
     with pytest.raises(SystemExit, match="There is no notebook to run; there are: none yet"):
         series.choose("", tmp_path / "empty")

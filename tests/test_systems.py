@@ -68,7 +68,7 @@ def test_the_row_says_the_same(name):
 def test_galaxy_links_carry_what_the_facts_say():
     assert SYSTEMS["galaxy"].hop_bytes_per_s == 4 * 12.5e9
     assert SYSTEMS["t3000"].hop_bytes_per_s == 12.5e9  # two links wired, one used
-    assert SYSTEMS["p150"].hop_bytes_per_s is None  # no source for Blackhole's
+    assert SYSTEMS["quietbox2"].hop_bytes_per_s == 100e9 and SYSTEMS["p150"].hop_bytes_per_s == 0
 
 
 def test_unknown_system_names_the_known():

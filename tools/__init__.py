@@ -1,1 +1,1 @@
-"""What the make targets run: set-up, the series, refreshing the notebooks."""
+import helpers  # noqa: F401  first, so that ttnn starts quietly

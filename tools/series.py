@@ -13,8 +13,9 @@ from nbclient.exceptions import CellTimeoutError, DeadKernelError
 from nbconvert import HTMLExporter
 from papermill.exceptions import PapermillExecutionError
 
+from helpers.systems import SYSTEMS
+
 ROOT = Path(__file__).resolve().parent.parent
-SYSTEMS = ("galaxy", "t3000", "n300", "n150", "p150")
 CELL_TIMEOUT = 600  # seconds; a cell that hangs ends the notebook, never the series
 QUIET_KERNEL = ["--log-level=ERROR"]  # or each kernel warns that it talks over plain TCP
 BANNER = "papermill-error-cell-tag"

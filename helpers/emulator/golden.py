@@ -36,6 +36,8 @@ class Emulator:
         self.memory = Memory()
         self._inside = False  # an op calls other ops: only the outermost is emulated
         self._chip = None  # whose values ttnn's input preparation sees
+        self._shards = {}  # of the op that is being computed: id of an input -> its values
+        self._in_place = False  # whether that op writes into one of its inputs
 
     @contextlib.contextmanager
     def _within(self, chip=None):

@@ -38,14 +38,16 @@ class Prediction:
 
     @property
     def made(self) -> bool:
-        return self.guess is not ... and self.guess is not None
+        return self.guess not in (..., None, ())
 
 
-def predict(question: str, guess=...) -> Prediction:
-    """Keeps a guess until its reveal. `...` stands for no guess yet."""
-    prediction = Prediction(question, guess)
+def predict(question: str, *guess) -> Prediction:
+    """Keeps a guess until its reveal: one number, or several. `...` stands for no guess yet."""
+    if len(guess) == 1:
+        (guess,) = guess
+    prediction = Prediction(question, tuple(guess) if isinstance(guess, list) else guess)
     if not prediction.made:
-        print(f"Your turn: {question}? Put your guess in place of the three dots, then run the next cell.")
+        say(f"Your turn: {question}? Put your guess in place of the three dots, then run the next cell.")
     return prediction
 
 
@@ -103,7 +105,9 @@ class Exercise:
         try:
             results = [outcome(attempt(*args)) for args, _ in cases]
         except Exception as error:
-            return False, f"{self.name} stopped with {type(error).__name__}: {str(error).splitlines()[0]}"
+            return False, f"{self.name} stopped with {type(error).__name__}: {str(error).partition(chr(10))[0]}".rstrip(
+                ": "
+            )
         if any(result is None for result in results):
             return False, f"{self.name} is yours to write: it returns nothing yet."
         if all(same(result, right) for result, (_, right) in zip(results, cases)):
@@ -111,7 +115,7 @@ class Exercise:
         for mistake, function in self.mistakes.items():
             if all(same(result, outcome(function(*args))) for result, (args, _) in zip(results, cases)):
                 return False, f"{self.name} is not right yet: {mistake}"
-        return False, f"{self.name} is not right yet. {difference(results[0], cases[0][1])}"
+        return False, f"{self.name} is not right yet. {difference(results, cases)}"
 
     def hint(self, number: int) -> None:
         """Prints the first, second or third hint."""
@@ -129,8 +133,10 @@ def untouched_traffic():
     """What a check sends is not the notebook's traffic."""
     sent = current_mesh().traffic.sent
     before = list(sent)
-    yield
-    sent[:] = before
+    try:
+        yield
+    finally:
+        sent[:] = before
 
 
 def say(text: str) -> None:
@@ -154,12 +160,17 @@ def same(result, right) -> bool:
         return torch.allclose(result.float(), right.float(), rtol=0, atol=0.02 * right.abs().max().item())
     if isinstance(right, float):
         return isinstance(result, (int, float)) and math.isclose(result, right, rel_tol=1e-6)
+    if isinstance(right, tuple):
+        return isinstance(result, tuple) and len(result) == len(right) and all(map(same, result, right))
     return type(result) is type(right) and result == right
 
 
-def difference(result, right) -> str:
+def difference(results: list, cases: list) -> str:
+    """What the first wrong result should have been"""
+    (args, right), result = next((case, r) for case, r in zip(cases, results) if not same(r, case[1]))
     if not isinstance(right, torch.Tensor):
-        return f"For the first test it should give {right}, and gave {result}."
+        whole = " Whole numbers are wanted: divide with //." if result == right else ""
+        return f"For {', '.join(map(str, args))} it should give {right}, and gave {result}.{whole}"
     if not isinstance(result, torch.Tensor) or result.shape[:1] != right.shape[:1]:
         return f"It should return a tensor on the mesh, and returned {type(result).__name__}."
     if result.shape != right.shape:

@@ -127,6 +127,9 @@ slice_of = Exercise(
             c[1 - a] * (n // m[1 - a]),
             (c[1 - a] + 1) * (n // m[1 - a]),
         ),
+        "the chip's other coordinate is used. Along axis 0 the row counts, along axis 1 the column.": (
+            lambda n, m, a, c: (c[1 - a] * (n // m[a]), (c[1 - a] + 1) * (n // m[a]))
+        ),
         "all chips are counted, not only those along the axis. Chips in the same line of the other axis hold copies.": (
             lambda n, m, a, c: (
                 (c[0] * m[1] + c[1]) * (n // (m[0] * m[1])),
