@@ -38,7 +38,7 @@ class Explorer:
         chip = self.row.value, self.col.value
         down, right = placement(self.placed[self.how.value])[chip][-2:]
         part = f"tokens {down.start}-{down.stop - 1}, features {right.start}-{right.stop - 1}"
-        title = f"{self.how.value}: chip {chip} holds {part}"
+        title = f"{self.how.value}\nchip {chip} holds {part}"
         figure = show.holdings({title: self.placed[self.how.value]}, chip)
         return print_figure(figure, "png", bbox_inches=None, dpi=130)  # one size whatever the title
 

@@ -43,7 +43,7 @@ def links(mesh: ttnn.MeshDevice) -> dict[tuple, int]:
 def chips(mesh: ttnn.MeshDevice, highlight: tuple[int, int] | None = None) -> Figure:
     """The chips in their grid, their links, and the mesh's two named axes."""
     rows, cols = mesh.shape
-    figure, axes = plt.subplots(figsize=(1.15 * cols + 1.2, 1.0 * rows + 1.2))
+    figure, axes = plt.subplots(figsize=(max(4, 1.15 * cols + 1.2), rows + 1.2), layout="constrained")
     for ((r0, c0), (r1, c1)), count in links(mesh).items():
         wraps = abs(r0 - r1) + abs(c0 - c1) > 1  # the cable that closes a torus
         bend = "arc3,rad=0.2" if wraps else "arc3"
