@@ -39,8 +39,11 @@ def to_float(frames) -> np.ndarray:
     return to_uint8(frames).astype(np.float32) / 255
 
 
-def write(path, frames, fps: float = 12, crf: int = 18) -> Path:
-    """Write H.264 (yuv420p, faststart), which every browser plays. The same frames give the same bytes."""
+def write(path, frames, fps: float = 12, crf: int = 18, made_by: str = "") -> Path:
+    """Write H.264 (yuv420p, faststart), which every browser plays. The same frames give the same bytes.
+
+    made_by goes into the file as its comment: give helpers.mesh.label(mesh) for what a mesh made.
+    """
     frames = to_uint8(frames)
     _, height, width, _ = frames.shape
     if height % 2 or width % 2:
@@ -50,6 +53,7 @@ def write(path, frames, fps: float = 12, crf: int = 18) -> Path:
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     options = ["-crf", str(crf), "-movflags", "+faststart", *DETERMINISTIC]
+    options += ["-metadata", f"comment={made_by}"] if made_by else []
     writer = imageio_ffmpeg.write_frames(
         str(path), (width, height), fps=fps, codec="libx264", pix_fmt_out="yuv420p", macro_block_size=2,
         output_params=options,

@@ -86,3 +86,11 @@ def test_contact_sheet_has_a_row_for_each_video(clip):
     assert (pixels[20:68, -68:-4] == clip[-1]).all(), "last frame at the right"
     with pytest.raises(ValueError, match="labels"):
         video.contact_sheet([clip], ["one", "two"])
+
+
+def test_the_file_says_who_made_it(tmp_path):
+    frames = np.random.default_rng(3).integers(0, 255, (7, 32, 48, 3), dtype=np.uint8)
+    path = video.write(tmp_path / "a.mp4", frames, made_by="emulated galaxy 4x8")
+    assert b"emulated galaxy 4x8" in path.read_bytes()
+    assert b"emulated" not in video.write(tmp_path / "b.mp4", frames).read_bytes()
+    assert video.read(path)[0].shape == frames.shape
