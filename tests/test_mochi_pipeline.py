@@ -14,7 +14,7 @@ from helpers.metrics import psnr
 from helpers.miniature.config import configuration
 from helpers.miniature.export import save_pipeline
 from helpers.miniature.parts import new_autoencoder, new_text_encoder, new_transformer
-from helpers.mochi.pipeline import Mochi, check_request, first_noise, generate
+from helpers.mochi.pipeline import Mochi, Request, first_noise, generate
 from helpers.mochi.transformer import Transformer
 from helpers.mochi.weights import Weights, find_folder, reference_shapes
 
@@ -89,7 +89,7 @@ def test_interrupted_and_run_again(mochi, reference):
 def test_first_noise_is_diffusers_first_noise(folder):
     seen = {}
     generate(PROMPT, weights=folder, **REQUEST | {"steps": 2}, callback=lambda n, x: seen.setdefault(n, x.clone()))
-    noise = first_noise(12, 13, 64, 48, 5)
+    noise = first_noise(12, Request(PROMPT, **REQUEST))
     assert noise.shape == seen[0].shape
     # After one step of 1.25 % of the way the latents are still nearly the noise.
     assert torch.corrcoef(torch.stack([noise.flatten(), seen[0].flatten()]))[0, 1] > 0.99
@@ -107,7 +107,8 @@ def test_first_noise_is_diffusers_first_noise(folder):
 )
 def test_requests_that_mochi_cannot_make(request_, message):
     with pytest.raises(ValueError, match=message):
-        check_request(*request_)
+        frames, height, width, steps = request_
+        Request(PROMPT, frames=frames, height=height, width=width, steps=steps)
 
 
 # --- weights ---------------------------------------------------------------------------------------

@@ -7,6 +7,7 @@ scheduler are diffusers' and transformers' in both cases, and the same seed give
 """
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -29,8 +30,29 @@ PER_LATENT, PER_LATENT_SIDE = 6, 8  # frames and pixels for each latent one
 FSDP_SHARE = 1 / 4  # of a chip's memory: denoiser weights larger than that are cut over sp too
 
 
+@dataclass(frozen=True)
+class Request:
+    """What to make. Raises ValueError, naming the nearest that works, for what Mochi cannot make.
+
+    callback(step, latents) is called after each step.
+    """
+
+    prompt: str
+    negative_prompt: str = ""
+    steps: int = 20
+    guidance: float = 4.5  # 1 and below: none
+    frames: int = 31
+    height: int = 96
+    width: int = 96
+    seed: int = 0
+    callback: Callable | None = None
+
+    def __post_init__(self):
+        check_request(self.frames, self.height, self.width, self.steps)
+
+
 class Mochi:
-    """The models of one folder on one mesh. `mochi(prompt, ...)` makes a video."""
+    """The models of one folder on one mesh. `mochi(prompt, ...)`, with Request's settings, makes a video."""
 
     def __init__(self, mesh, weights: str | Path):
         """Raises FileNotFoundError and ValueError as helpers.mochi.weights says. Loading is layer by layer."""
@@ -44,22 +66,10 @@ class Mochi:
         self.transformer = Transformer(mesh, denoiser, denoiser.config, fsdp=share > FSDP_SHARE)
         self.decoder = Decoder(mesh, vae, vae.config)
 
-    def __call__(
-        self,
-        prompt: str,
-        negative_prompt: str = "",
-        steps: int = 20,
-        guidance: float = 4.5,
-        frames: int = 31,
-        height: int = 96,
-        width: int = 96,
-        seed: int = 0,
-        callback: Callable | None = None,
-    ) -> torch.Tensor:
-        """-> (frames, height, width, 3) in 0..1. callback(step, latents) is called after each step."""
-        check_request(frames, height, width, steps)
-        latents = first_noise(self.transformer.config["in_channels"], frames, height, width, seed)
-        latents = self.denoise(latents, prompt, negative_prompt, steps, guidance, callback)
+    def __call__(self, prompt: str, **settings) -> torch.Tensor:
+        """-> (frames, height, width, 3) in 0..1"""
+        request = Request(prompt, **settings)
+        latents = self.denoise(first_noise(self.transformer.config["in_channels"], request), request)
         video = self.decoder(latents)
         return (video[0].permute(1, 2, 3, 0) / 2 + 0.5).clamp(0, 1)
 
@@ -70,45 +80,32 @@ class Mochi:
         hidden = self.text_encoder(tokens.input_ids, tokens.attention_mask)
         return self.transformer.prompt(hidden.float(), tokens.attention_mask)
 
-    def denoise(self, latents, prompt, negative_prompt, steps, guidance, callback=None) -> torch.Tensor:
+    def denoise(self, latents: torch.Tensor, request: Request) -> torch.Tensor:
         """Flow matching by Euler steps, (1, channels, T, h, w) noise -> latents of the same shape."""
-        wanted = self.encode(prompt)
-        unwanted = self.encode(negative_prompt) if guidance > 1 else None
-        timesteps = set_timesteps(self.scheduler, steps)
-        bar = tqdm(timesteps, unit="step")
+        wanted = self.encode(request.prompt)
+        unwanted = self.encode(request.negative_prompt) if request.guidance > 1 else None
+        bar = tqdm(set_timesteps(self.scheduler, request.steps), unit="step")
         for step, timestep in enumerate(bar):
-            bar.set_description(f"denoise {step + 1}/{steps} on {label(self.mesh)}")
+            bar.set_description(f"denoise {step + 1}/{request.steps} on {label(self.mesh)}")
             flow = self.transformer(latents, wanted, timestep)
             if unwanted is not None:
                 without = self.transformer(latents, unwanted, timestep)
-                flow = without + guidance * (flow - without)
+                flow = without + request.guidance * (flow - without)
             latents = self.scheduler.step(flow, timestep, latents, return_dict=False)[0]
-            if callback is not None:
-                callback(step, latents)
+            if request.callback is not None:
+                request.callback(step, latents)
         return latents
 
 
-def generate(prompt: str, *, weights: str | Path, mesh=None, **request) -> torch.Tensor:
+def generate(prompt: str, *, weights: str | Path, mesh=None, **settings) -> torch.Tensor:
     """A video (frames, height, width, 3) in 0..1, made on the mesh, or by diffusers where mesh is None."""
     if mesh is not None:
-        return Mochi(mesh, weights)(prompt, **request)
-    return by_diffusers(prompt, weights, **request)
+        return Mochi(mesh, weights)(prompt, **settings)
+    return by_diffusers(weights, Request(prompt, **settings))
 
 
-def by_diffusers(
-    prompt: str,
-    weights: str | Path,
-    negative_prompt: str = "",
-    steps: int = 20,
-    guidance: float = 4.5,
-    frames: int = 31,
-    height: int = 96,
-    width: int = 96,
-    seed: int = 0,
-    callback: Callable | None = None,
-) -> torch.Tensor:
+def by_diffusers(weights: str | Path, request: Request) -> torch.Tensor:
     """The reference: diffusers' own pipeline, in bfloat16 on CUDA, in float32 on the CPU."""
-    check_request(frames, height, width, steps)
     cuda = torch.cuda.is_available()
     dtype = torch.bfloat16 if cuda else torch.float32
     pipeline = MochiPipeline.from_pretrained(find_folder(weights), torch_dtype=dtype, local_files_only=True)
@@ -116,19 +113,19 @@ def by_diffusers(
         pipeline.enable_model_cpu_offload()
 
     def after_step(pipeline, step, timestep, state):
-        if callback is not None:
-            callback(step, state["latents"])
+        if request.callback is not None:
+            request.callback(step, state["latents"])
         return state
 
     video = pipeline(
-        prompt,
-        negative_prompt,
-        height=height,
-        width=width,
-        num_frames=frames,
-        num_inference_steps=steps,
-        guidance_scale=guidance,
-        generator=torch.Generator().manual_seed(seed),
+        request.prompt,
+        request.negative_prompt,
+        height=request.height,
+        width=request.width,
+        num_frames=request.frames,
+        num_inference_steps=request.steps,
+        guidance_scale=request.guidance,
+        generator=torch.Generator().manual_seed(request.seed),
         output_type="pt",
         callback_on_step_end=after_step,
         max_sequence_length=MAX_TOKENS,
@@ -144,10 +141,11 @@ def set_timesteps(scheduler, steps: int) -> torch.Tensor:
     return timesteps
 
 
-def first_noise(channels: int, frames: int, height: int, width: int, seed: int) -> torch.Tensor:
+def first_noise(channels: int, request: Request) -> torch.Tensor:
     """(1, channels, T, h, w), the same as diffusers' MochiPipeline draws for a generator with this seed."""
-    shape = (1, channels, (frames - 1) // PER_LATENT + 1, height // PER_LATENT_SIDE, width // PER_LATENT_SIDE)
-    return randn_tensor(shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float32)
+    frames, side = (request.frames - 1) // PER_LATENT + 1, PER_LATENT_SIDE
+    shape = (1, channels, frames, request.height // side, request.width // side)
+    return randn_tensor(shape, generator=torch.Generator().manual_seed(request.seed), dtype=torch.float32)
 
 
 def check_request(frames: int, height: int, width: int, steps: int) -> None:
