@@ -153,6 +153,7 @@ def test_replicas_take_the_place_of_one(mesh):
 
 def test_freed_buffers_free_their_values(mesh):
     memory = mesh.emulator.memory
+    gc.collect()  # what earlier tests left
     memory.sweep()
     before = memory.num_bytes()
     size = 512 * 256 * KEPT_BYTES

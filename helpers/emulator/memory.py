@@ -41,7 +41,10 @@ class Memory:
         coords = coords_of(tensor)
         if coords != shadow.coords:  # one of ttnn.get_device_tensors
             values = [values[shadow.coords.index(coord)] for coord in coords]
-        return share(values, lambda value: as_shape(value, tuple(tensor.shape)))  # a view of another shape, perhaps
+        shape = tuple(tensor.shape)
+        if tuple(values[0].shape) == shape:
+            return values
+        return share(values, lambda value: as_shape(value, shape))  # a view of another shape
 
     def holds(self, tensor: ttnn.Tensor) -> bool:
         """Whether the values of a device tensor are known: its own, or those of the buffer that it is a view of."""
@@ -49,13 +52,15 @@ class Memory:
 
     def write(self, tensor: ttnn.Tensor, values: list[torch.Tensor]) -> None:
         """Stores one value per chip. Raises RuntimeError where a value's shape is not the tensor's."""
-        shape = tuple(tensor.shape)
-        for value in values:
+        shape, dtype, device = tuple(tensor.shape), tensor.dtype, tensor.device()
+
+        def kept(value):
             if tuple(value.shape) != shape:
                 raise RuntimeError(f"ttnn made a tensor of shape {shape}, its golden function {tuple(value.shape)}")
-        device = tensor.device()
+            return rounded(value, dtype)
+
         place = (device.id(), tensor.memory_config().buffer_type, tensor.buffer_address())
-        values = share(values, lambda value: rounded(value, tensor.dtype))
+        values = share(values, kept)
         self._forget(self._at.get(place))
         self._at[place] = tensor.buffer_unique_id()
         self._shadows[self._at[place]] = Shadow(values, coords_of(tensor), place, device)
