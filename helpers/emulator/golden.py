@@ -40,9 +40,9 @@ class Emulator:
         self._in_place = False  # whether that op writes into one of its inputs
 
     @contextlib.contextmanager
-    def _within(self, chip=None):
+    def _within(self):
         before = self._inside, self._chip
-        self._inside, self._chip = True, chip
+        self._inside, self._chip = True, None
         try:
             yield
         finally:
@@ -86,10 +86,10 @@ class Emulator:
             return result
         if op.golden_function is None:
             raise NotImplementedError(no_golden(op))
-        host = [t for t in tensors_in((args, kwargs)) if not on_device(t)]
-        shards |= {id(t): transfers.host_values(t) for t in host}
-        shards = in_one_precision(shards, outputs)
         where = next(filter(on_device, outputs))  # not an input: the op may have freed it
+        host = [t for t in tensors_in((args, kwargs)) if not on_device(t)]
+        shards |= {id(t): transfers.spread(transfers.host_values(t), where) for t in host}
+        shards = in_one_precision(shards, outputs)
         num_chips = len(where.device_coords())
         self._in_place = any(place_of(t) in places for t in filter(on_device, outputs))
         if getattr(op.golden_function, "over_mesh", False):
@@ -102,9 +102,7 @@ class Emulator:
     def _per_chip(self, op, args, kwargs, shards, num_chips):
         """values[output][chip]; chips whose inputs are the same objects share one result."""
         self._shards = shards
-        # One row a chip: its values of all inputs. A host tensor that was not cut has one for all chips.
-        rows = zip(*(values if len(values) > 1 else values * num_chips for values in shards.values()))
-        rows = list(rows) if shards else [()] * num_chips
+        rows = zip(*shards.values()) if shards else [()] * num_chips  # one a chip: its values of all inputs
         done, by_chip = {}, []
         with self._within(), torch.set_grad_enabled(is_backward(op)), golden_errors(op):
             for chip, row in enumerate(rows):
@@ -155,7 +153,7 @@ class Emulator:
                     self.memory.write(tensor, list(of_chips))
 
     def _of_chip(self, tensor):
-        return of_chip(self._shards[id(tensor)], self._chip)
+        return self._shards[id(tensor)][self._chip]
 
     def to_torch_for_comparison(self, tensor, *args, **kwargs):
         """Takes the place of ttnn's function of that name, with which golden inputs are prepared."""
@@ -217,11 +215,6 @@ def place_of(tensor: ttnn.Tensor) -> tuple:
 
 def is_backward(op) -> bool:
     return op.python_fully_qualified_name.endswith("_bw")
-
-
-def of_chip(values: list, chip: int):
-    """A chip's value; a host tensor that was not cut has one for all."""
-    return values[chip] if len(values) > 1 else values[0]
 
 
 def on_device(tensor: ttnn.Tensor) -> bool:
