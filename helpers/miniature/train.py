@@ -7,6 +7,7 @@ transformer with its text encoder; then the diffusers folder. On CPU or CUDA.
 import argparse
 import json
 import math
+import os
 import time
 from pathlib import Path
 
@@ -59,9 +60,29 @@ def make(place: Place, config: dict, out, stages=STAGES, compiled: bool = False)
         if "export" in stages:  # before the end too: a look at what there is so far
             vae = _autoencoder(place, config).cpu()
             save_pipeline(out, vae, denoiser.transformer.cpu(), denoiser.text_encoder.cpu(), mean.cpu(), std.cpu())
+            (Path(out) / "training.json").write_text(json.dumps(record(place, config, vae, denoiser), indent=1) + "\n")
             print(f"{out}: {weights_size(out) / 1e6:.1f} MB of weights")
         return done
     return True
+
+
+def record(place: Place, config: dict, vae, denoiser) -> dict:
+    """How this model came to be, for its card: steps and minutes of each stage, on what, and how large it is."""
+    stages = {}
+    for stage in ("autoencoder", "transformer"):
+        state = torch.load(place.folder / f"{stage}.pt", map_location="cpu", weights_only=True, mmap=True)
+        stages[stage] = {"steps": state["step"], "minutes": round(state["spent"] / 60, 1)}
+    parts = {"text_encoder": denoiser.text_encoder, "transformer": denoiser.transformer, "vae": vae}
+    device = torch.device(place.device)
+    return {
+        "stages": stages,
+        "parts": {
+            name: {"class": type(part).__name__, "parameters": sum(p.numel() for p in part.parameters())}
+            for name, part in parts.items()
+        },
+        "device": torch.cuda.get_device_name(device) if device.type == "cuda" else f"{os.cpu_count()} CPU cores",
+        "torch": torch.__version__, "clips": config["latents"]["clips"], "seed": config["seed"],
+    }  # fmt: skip
 
 
 def _autoencoder(place: Place, config: dict):

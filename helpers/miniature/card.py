@@ -1,0 +1,158 @@
+"""The model card of a trained miniature: `python -m helpers.miniature.card models/tiny-mochi`.
+
+Figures come from training.json (written by train) and evaluation.json (written by evaluate), both in the folder;
+what the world holds comes from scenes.py. Nothing is typed in by hand, so the card cannot claim what was not measured.
+"""
+
+import argparse
+import json
+from pathlib import Path
+
+from helpers.miniature.evaluate import ASPECTS, GOALS, table
+from helpers.miniature.scenes import COLOUR_NAMES, SCENES, UNSEEN
+
+PSNR_GOAL, SECONDS_GOAL, GIGABYTES_GOAL, COHERENCE_GOAL = 30.0, 5.0, 2.0, 0.10
+
+CARD = """---
+license: apache-2.0
+language: en
+library_name: diffusers
+pipeline_tag: text-to-video
+tags: [mochi, text-to-video, teaching]
+---
+
+# tiny-mochi
+
+A text-to-video model of {millions:.1f} million parameters with the architecture of Mochi-1
+([genmo/mochi-1-preview](https://huggingface.co/genmo/mochi-1-preview)): the same classes in every part, smaller sizes.
+It draws little moving pictures of a painted world, {frames} frames of 96 x 96 pixels, and exists so that a course on
+video models can show every step in seconds.
+
+```python
+import torch
+from diffusers import MochiPipeline
+from diffusers.utils import export_to_video
+
+pipeline = MochiPipeline.from_pretrained("models/tiny-mochi", torch_dtype=torch.float32)
+video = pipeline("a red butterfly landing on a blue flower", height=96, width=96, num_frames=31,
+                 num_inference_steps=20, guidance_scale=4.5, generator=torch.Generator().manual_seed(1)).frames[0]
+export_to_video(video, "butterfly.mp4", fps=12)
+```
+
+![Samples: eight frames of 24 prompts](samples.png)
+
+## Parts
+
+{parts}
+
+## Data
+
+Procedural clips, painted by `helpers/miniature/scenes.py` from a seed, with captions from a small grammar
+(`helpers/miniature/prompts.py`). No pictures, videos or captions from anywhere else. Ten scenes, {motions} motions,
+eight colours ({colours}) for the subject and for the second thing, two sizes.
+
+{scenes}
+
+Held out by rule, never trained on, one pair of colours in seven, other ones in each scene (`held_out` in scenes.py):
+for example {examples}.
+
+## Training
+
+{training}
+
+Again from nothing: `python -m helpers.miniature.train` (resumable; CPU or CUDA; seed {seed}).
+
+## Figures
+
+Measured by `python -m helpers.miniature.evaluate`: {seen} seen and {unseen} held-out prompts, stock pipeline,
+{steps} steps, guidance {guidance}; detectors judge the pixels (`detectors.py`; no error on 2,000 painted clips).
+
+{figures}
+
+{verdict}
+
+## Use and limits
+
+For teaching and for tests of code that runs Mochi. It knows its painted world and nothing else: unknown words are
+spelled letter by letter and mean nothing to it. It cannot make people, text, or anything real. {frames} frames of
+96 x 96 pixels; other sizes run and look worse.
+
+Licence: Apache-2.0.
+"""
+
+
+def shortfalls(result: dict) -> list[str]:
+    """What was aimed at and not reached, in words."""
+    missed = []
+    for name, goals in GOALS.items():
+        for aspect, goal in zip(ASPECTS, goals, strict=True):
+            share = result["follows"][name][aspect]
+            if share < goal:
+                missed.append(f"{aspect}, {name}: {100 * share:.1f} % of the {100 * goal:.0f} % aimed at")
+    limits = (
+        ("autoencoder", -result["autoencoder psnr"], -PSNR_GOAL, "dB"),
+        ("a clip", result["seconds for each clip"], SECONDS_GOAL, "s"),
+        ("memory", result["peak memory GB"], GIGABYTES_GOAL, "GB"),
+    )
+    missed += [
+        f"{name}: {abs(got):.2f} {unit}, aimed at {abs(goal):g}" for name, got, goal, unit in limits if got > goal
+    ]
+    for name, row in result["coherence"].items():
+        if abs(row["ratio"] - 1) > COHERENCE_GOAL:
+            missed.append(f"{name}: {row['ratio']:.2f} of the real clips' own, aimed at 0.9 to 1.1")
+    return missed
+
+
+def verdict(result: dict) -> str:
+    missed = shortfalls(result)
+    if not missed:
+        return "All figures that were aimed at are reached."
+    return "\n".join(
+        ["Not reached:", "", *(f"- {line}" for line in missed), "",
+         "The lever is training time: the latents and the transformer have seen little of what the painter can make, "
+         "and all stages go on from their checkpoints or start anew with more minutes (`config.py`)."]
+    )  # fmt: skip
+
+
+def card(training: dict, result: dict) -> str:
+    """The whole card as Markdown. training, result: what training.json and evaluation.json hold."""
+    settings, stages = result["settings"], training["stages"]
+    parts = [
+        f"| {name} | {row['class']} | {row['parameters'] / 1e6:.2f} M |" for name, row in training["parts"].items()
+    ]
+    spent = [f"| {name} | {row['steps']} | {row['minutes']:.0f} |" for name, row in stages.items()]
+    examples = [f"a {a} {scene} with the second colour {b}" for scene, ((a, b), *_) in list(UNSEEN.items())[:3]]
+    return CARD.format(
+        millions=sum(row["parameters"] for row in training["parts"].values()) / 1e6,
+        frames=settings["frames"],
+        parts="\n".join(["| part | class | parameters |", "|---|---|---|", *parts]),
+        motions=sum(len(motions) for _, _, motions in SCENES.values()),
+        colours=", ".join(COLOUR_NAMES),
+        scenes="\n".join(f"- {a} and {b}: {', '.join(motions)}" for a, b, motions in SCENES.values()),
+        examples=", ".join(examples),
+        training="\n".join(
+            [f"On {training['device']}, torch {training['torch']}; {training['clips']} clips for the transformer.", "",
+             "| stage | steps | minutes |", "|---|---|---|", *spent]
+        ),
+        seed=training["seed"],
+        seen=settings["prompts"][0], unseen=settings["prompts"][1], steps=settings["steps"],
+        guidance=settings["guidance"], figures=table(result), verdict=verdict(result),
+    )  # fmt: skip
+
+
+def main(arguments=None) -> int:
+    parser = argparse.ArgumentParser(prog="python -m helpers.miniature.card", description=__doc__)
+    parser.add_argument("folder", nargs="?", default="models/tiny-mochi", type=Path)
+    folder = parser.parse_args(arguments).folder
+    missing = [name for name in ("training.json", "evaluation.json") if not (folder / name).is_file()]
+    if missing:
+        parser.error(
+            f"{folder} lacks {' and '.join(missing)}: run helpers.miniature.train, then helpers.miniature.evaluate"
+        )
+    training, result = (json.loads((folder / name).read_text()) for name in ("training.json", "evaluation.json"))
+    (folder / "README.md").write_text(card(training, result))
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

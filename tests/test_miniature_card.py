@@ -1,0 +1,61 @@
+import copy
+import json
+
+import pytest
+
+from helpers.miniature.card import card, main, shortfalls
+from helpers.miniature.evaluate import ASPECTS
+
+TRAINING = {
+    "stages": {"autoencoder": {"steps": 1234, "minutes": 56.7}, "transformer": {"steps": 890, "minutes": 65.4}},
+    "parts": {"vae": {"class": "AutoencoderKLMochi", "parameters": 7_654_321}},
+    "device": "3 CPU cores", "torch": "2.x", "clips": 4321, "seed": 7,
+}  # fmt: skip
+GOOD = {
+    "follows": {
+        name: dict(zip(ASPECTS, (0.99, 0.98, 0.97, 0.96))) for name in ("seen", "held out", "seen, guidance 1")
+    },
+    "coherence": {"flicker": {"sampled": 0.021, "real": 0.02, "ratio": 1.05}},
+    "ten seeds": {"mean": 0.11, "smallest": 0.07, "subject colours": 5},
+    "autoencoder psnr": 31.5, "seconds for each clip": 2.5, "peak memory GB": 1.25,
+    "settings": {"steps": 20, "guidance": 4.5, "frames": 31, "prompts": [200, 100]},
+}  # fmt: skip
+
+
+def test_the_card_holds_the_measured_figures_and_who_made_it():
+    text = card(TRAINING, GOOD)
+    for figure in ("1234", "57", "4321", "3 CPU cores", "31.50 dB", "99.0 %", "7.65 M", "license: apache-2.0"):
+        assert figure in text
+    assert "{" not in text and "All figures that were aimed at are reached" in text
+
+
+@pytest.mark.parametrize(
+    "path, value, word",
+    [
+        (("follows", "seen", "scene"), 0.97, "scene, seen: 97.0 %"),
+        (("follows", "held out", "second"), 0.79, "second, held out: 79.0 %"),
+        (("autoencoder psnr",), 29.9, "autoencoder: 29.90 dB"),
+        (("seconds for each clip",), 5.5, "a clip: 5.50 s"),
+        (("peak memory GB",), 2.4, "memory: 2.40 GB"),
+        (("coherence", "flicker", "ratio"), 1.2, "flicker: 1.20"),
+        (("coherence", "flicker", "ratio"), 0.85, "flicker: 0.85"),
+    ],
+)
+def test_what_was_not_reached_is_said(path, value, word):
+    result = copy.deepcopy(GOOD)
+    *parents, last = path
+    inner = result
+    for key in parents:
+        inner = inner[key]
+    inner[last] = value
+    missed = shortfalls(result)
+    assert len(missed) == 1 and word in missed[0] and missed[0] in card(TRAINING, result)
+
+
+def test_a_folder_without_figures_is_refused(tmp_path, capsys):
+    (tmp_path / "training.json").write_text(json.dumps(TRAINING))
+    with pytest.raises(SystemExit):
+        main([str(tmp_path)])
+    assert "evaluation.json" in capsys.readouterr().err and not (tmp_path / "README.md").exists()
+    (tmp_path / "evaluation.json").write_text(json.dumps(GOOD))
+    assert main([str(tmp_path)]) == 0 and "31.50 dB" in (tmp_path / "README.md").read_text()
