@@ -1,4 +1,7 @@
-"""Pictures of the mesh and of what its chips hold. Each one says in its corner which mesh made it."""
+"""Pictures of the mesh and of what its chips hold. Each one says in its corner which mesh made it.
+
+The pictures of one notebook are in the module of its topic: `from helpers.show import text as draw`.
+"""
 
 import itertools
 
