@@ -13,7 +13,7 @@ COEFFICIENTS = (3.4445, -4.7750, 2.0315)  # of the quintic that pushes all singu
 def orthogonal(matrices: torch.Tensor, steps: int = 5) -> torch.Tensor:
     """(K, m, n) with m <= n -> each with singular values near 1, by Newton and Schulz's iteration."""
     a, b, c = COEFFICIENTS
-    x = matrices.bfloat16() if matrices.is_cuda else matrices.clone()
+    x = matrices.bfloat16()  # enough for a direction, and two to three times as fast
     x = x / (x.norm(dim=(1, 2), keepdim=True) + 1e-7)
     for _ in range(steps):
         square = x @ x.mT
