@@ -31,12 +31,12 @@ DEFAULT = {
     # phases: until which share of the training, side of the crops in pixels, their frames
     # crops: how many from each clip; ahead: clips painted at once (many small kernels: a card likes them large)
     "autoencoder_training": {
-        "minutes": 55.0, "batch": 2, "rate": 2e-3, "muon": 0.02, "kl_target": 2.5, "crops": 1,
+        "minutes": 50.0, "batch": 2, "rate": 2e-3, "muon": 0.02, "kl_target": 2.5, "crops": 1,
         "phases": ((0.55, 96, 7), (1.0, 96, 19)), "check_every": 500, "ahead": 1,
     },
-    "latents": {"clips": 4000, "batch": 4, "captions": 6},
+    "latents": {"clips": 3000, "batch": 4, "captions": 6},
     "transformer_training": {
-        "minutes": 65.0, "batch": 32, "rate": 1e-3, "muon": 0.02, "drop": 0.1,
+        "minutes": 60.0, "batch": 32, "rate": 1e-3, "muon": 0.02, "drop": 0.1,
         "check_every": 200,
     },
 }  # fmt: skip
