@@ -6,6 +6,7 @@ and kept in `mesh.backend`; the code that uses the mesh is the same.
 """
 
 import atexit
+import itertools
 import os
 import signal
 import subprocess
@@ -15,6 +16,7 @@ from pathlib import Path
 
 import cloudpickle
 import ttnn
+import yaml
 
 from helpers.collectives import Traffic
 from helpers.emulator import golden, toolchain
@@ -156,6 +158,19 @@ def current_mesh() -> ttnn.MeshDevice:
 def label(mesh: ttnn.MeshDevice) -> str:
     """Which system, and which kind of it, made a picture or a number: `emulated galaxy 4x8`."""
     return f"{mesh.backend} {mesh.system}"
+
+
+def links(mesh: ttnn.MeshDevice) -> dict[tuple, int]:
+    """(chip, chip) -> number of Ethernet links, chips as (row, column), read from ttnn's own cluster descriptor."""
+    with open(ttnn.cluster.serialize_cluster_descriptor()) as file:
+        wired = yaml.safe_load(file)["ethernet_connections"]
+    coords = list(itertools.product(*map(range, mesh.shape)))
+    chips = {mesh.get_device_id(ttnn.MeshCoordinate(*coord)): coord for coord in coords}
+    found = {}
+    for ends in wired:
+        pair = tuple(sorted(chips[end["chip"]] for end in ends))
+        found[pair] = found.get(pair, 0) + 1
+    return found
 
 
 def _leave_block(mesh, *exception) -> None:

@@ -6,7 +6,7 @@ from matplotlib.patches import FancyBboxPatch, Rectangle
 
 from helpers import show
 from helpers.explorer import PLACEMENTS, Explorer
-from helpers.mesh import close_mesh, open_mesh, run_on
+from helpers.mesh import close_mesh, links, open_mesh, run_on
 from helpers.tensors import replicate, shard
 
 
@@ -22,7 +22,7 @@ def texts(figure):
 
 
 def test_links_are_those_of_the_descriptor(mesh):
-    wires = show.links(mesh)
+    wires = links(mesh)
     assert len(wires) == 4 * 7 + 8 * 3 and set(wires.values()) == {4}
     assert all(abs(r0 - r1) + abs(c0 - c1) == 1 for (r0, c0), (r1, c1) in wires)
 
@@ -35,7 +35,7 @@ def test_the_grid_has_every_chip_and_its_maker(mesh):
 
 
 def test_a_torus_has_the_wires_that_close_it():
-    wires = run_on("galaxy_torus", show.links)
+    wires = run_on("galaxy_torus", links)
     assert len(wires) == 64 and wires[(0, 0), (0, 7)] == 4 and wires[(0, 3), (3, 3)] == 4
 
 

@@ -8,11 +8,10 @@ import itertools
 import matplotlib.pyplot as plt
 import torch
 import ttnn
-import yaml
 from matplotlib.figure import Figure
 from matplotlib.patches import FancyArrowPatch, FancyBboxPatch, Rectangle
 
-from helpers.mesh import label
+from helpers.mesh import label, links
 from helpers.systems import HOP_LATENCY_S, SYSTEMS
 from helpers.tensors import mesh_of, placement
 
@@ -28,19 +27,6 @@ def signed(figure: Figure, by: str) -> Figure:
     figure.text(0.995, 0.01, by, ha="right", va="bottom", fontsize=8, color="#666666")
     plt.close(figure)
     return figure
-
-
-def links(mesh: ttnn.MeshDevice) -> dict[tuple, int]:
-    """(chip, chip) -> number of Ethernet links, chips as (row, column), read from ttnn's own cluster descriptor."""
-    with open(ttnn.cluster.serialize_cluster_descriptor()) as file:
-        wired = yaml.safe_load(file)["ethernet_connections"]
-    coords = list(itertools.product(*map(range, mesh.shape)))
-    chips = {mesh.get_device_id(ttnn.MeshCoordinate(*coord)): coord for coord in coords}
-    found = {}
-    for ends in wired:
-        pair = tuple(sorted(chips[end["chip"]] for end in ends))
-        found[pair] = found.get(pair, 0) + 1
-    return found
 
 
 def chips(mesh: ttnn.MeshDevice, highlight: tuple[int, int] | None = None) -> Figure:
