@@ -5,6 +5,9 @@
     g = replicate(gain, mesh)              # the same on every chip
     gather(y, sp=2)                        # back to one torch tensor
 
+In a dry run (open_mesh with numerics=False) there are shapes and places, but no values: a tensor on torch's meta device
+gets memory on the mesh that nothing is written to, and what comes back is a meta tensor.
+
 Which mesh axis is `tp` and which is `sp` is a system's own choice (helpers/systems.py).
 """
 
@@ -44,6 +47,9 @@ def shard(
         by_axis[index] = dim % x.ndim
     if by_axis[0] is not None and by_axis[0] == by_axis[1]:
         raise ValueError(f"Both mesh axes would cut dimension {by_axis[0]}. Name a different dimension for each.")
+    if x.is_meta:
+        chips = [mesh.shape[by_axis.index(dim)] if dim in by_axis else 1 for dim in range(x.ndim)]
+        return reserve([length // n for length, n in zip(x.shape, chips)], mesh, dtype, layout)
     mapper = ttnn.ShardTensor2dMesh(mesh, mesh_shape=tuple(mesh.shape), dims=tuple(by_axis))
     return ttnn.from_torch(x, dtype=dtype, layout=layout, device=mesh, mesh_mapper=mapper)
 
@@ -56,8 +62,15 @@ def replicate(
     layout: ttnn.Layout = ttnn.TILE_LAYOUT,
 ) -> ttnn.Tensor:
     """The whole of x on every chip."""
+    if x.is_meta:
+        return reserve(x.shape, mesh, dtype, layout)
     mapper = ttnn.ReplicateTensorToMesh(mesh)
     return ttnn.from_torch(x, dtype=dtype, layout=layout, device=mesh, mesh_mapper=mapper)
+
+
+def reserve(shape, mesh: ttnn.MeshDevice, dtype: ttnn.DataType, layout: ttnn.Layout) -> ttnn.Tensor:
+    """Memory for a tensor of this shape on every chip, with nothing written to it."""
+    return ttnn.allocate_tensor_on_device(ttnn.TensorSpec(tuple(shape), dtype, layout), mesh)
 
 
 def check_cut(x: torch.Tensor, dim: int, axis: str, chips: int, layout: ttnn.Layout) -> None:
@@ -79,9 +92,13 @@ def check_cut(x: torch.Tensor, dim: int, axis: str, chips: int, layout: ttnn.Lay
 
 def shards_of(tensor: ttnn.Tensor) -> dict[tuple[int, int], torch.Tensor]:
     """What each chip (row, column) holds, as torch tensors."""
-    shape = tuple(mesh_of(tensor).shape)
+    mesh = mesh_of(tensor)
+    chips = itertools.product(*map(range, mesh.shape))
+    if not mesh.numerics:
+        dtype = ttnn.ttnn_dtype_to_torch_dtype(tensor.dtype)
+        return dict.fromkeys(chips, torch.empty(tuple(tensor.shape), dtype=dtype, device="meta"))
     on_host = ttnn.get_device_tensors(ttnn.from_device(tensor))
-    return dict(zip(itertools.product(*map(range, shape)), map(ttnn.to_torch, on_host)))
+    return dict(zip(chips, map(ttnn.to_torch, on_host)))
 
 
 def gather(tensor: ttnn.Tensor, **dims: int) -> torch.Tensor:
@@ -113,6 +130,8 @@ def along_axis(parts: list[torch.Tensor], mesh, index: int, join: dict) -> torch
 
 def identical(a: torch.Tensor, b: torch.Tensor) -> bool:
     """Equal, and NaN where the other is NaN"""
+    if a.is_meta:
+        return True  # a dry run: no values, none that differ
     return torch.equal(a, b) or (
         a.is_floating_point() and torch.equal(a.isnan(), b.isnan()) and torch.equal(a.nan_to_num(), b.nan_to_num())
     )

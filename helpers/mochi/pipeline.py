@@ -18,11 +18,11 @@ from tqdm.auto import tqdm
 from transformers import AutoTokenizer, T5Config
 
 from helpers.mesh import label
-from helpers.mochi.layers import degree
 from helpers.mochi.t5 import T5Encoder
 from helpers.mochi.transformer import Prompt, Transformer
 from helpers.mochi.vae import Decoder
 from helpers.mochi.weights import Weights, find_folder
+from helpers.systems import System
 
 MAX_TOKENS = 256  # of a prompt, in Mochi-1
 THRESHOLD_NOISE = 0.025  # of the linear-quadratic schedule, in Mochi-1
@@ -62,8 +62,8 @@ class Mochi:
         self.tokenizer = AutoTokenizer.from_pretrained(folder / "tokenizer", local_files_only=True)
         self.scheduler = FlowMatchEulerDiscreteScheduler.from_pretrained(folder / "scheduler", local_files_only=True)
         self.text_encoder = T5Encoder(mesh, text, T5Config.from_dict(text.config))
-        share = denoiser.num_bytes / degree(mesh, "tp") / mesh.system.dram_bytes
-        self.transformer = Transformer(mesh, denoiser, denoiser.config, fsdp=share > FSDP_SHARE)
+        fsdp = cut_over_sp(mesh.system, denoiser.num_bytes)
+        self.transformer = Transformer(mesh, denoiser, denoiser.config, fsdp=fsdp)
         self.decoder = Decoder(mesh, vae, vae.config)
 
     def __call__(self, prompt: str, **settings) -> torch.Tensor:
@@ -95,6 +95,12 @@ class Mochi:
             if request.callback is not None:
                 request.callback(step, latents)
         return latents
+
+
+def cut_over_sp(system: System, num_bytes: int) -> bool:
+    """Whether denoiser weights of this size, cut over tp, still take so much of a chip that sp should cut them too."""
+    tp, sp = (system.mesh[system.axes[axis]] for axis in ("tp", "sp"))
+    return sp > 1 and num_bytes / tp > FSDP_SHARE * system.dram_bytes
 
 
 def generate(prompt: str, *, weights: str | Path, mesh=None, **settings) -> torch.Tensor:
