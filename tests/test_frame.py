@@ -67,7 +67,7 @@ ORDER = [
     ["tensors", "collectives"],
     ["mesh", "worker"],  # the worker is a program of its own, which mesh starts and which opens a mesh
     ["mochi", "frames"],
-    ["mochi.pipeline"],
+    ["mochi.pipeline", "mochi.upstream", "mochi.ways"],
     ["planner", "miniature", "exercises", "show"],
     ["explorer"],
 ]

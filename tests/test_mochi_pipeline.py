@@ -86,6 +86,24 @@ def test_interrupted_and_run_again(mochi, reference):
     assert psnr(mochi(PROMPT, **REQUEST).numpy(), reference.numpy()) >= 35
 
 
+def of_a_closed_mesh(mesh, folder):
+    """Model of a mesh that was closed and opened again -> its complaint, and the video of a new model"""
+    stale = Mochi(mesh, folder)
+    close_mesh(mesh)
+    with pytest.raises(RuntimeError) as raised:
+        stale(PROMPT, **REQUEST)
+    again = open_mesh("galaxy")
+    with pytest.raises(RuntimeError):
+        stale(PROMPT, **REQUEST)
+    return str(raised.value), Mochi(again, folder)(PROMPT, **REQUEST)
+
+
+def test_a_closed_mesh_is_named_and_a_new_one_works(folder, reference):
+    message, video = run_on("galaxy", of_a_closed_mesh, folder)
+    assert message.startswith("The mesh of this model has been closed. Load it again: Mochi(")
+    assert psnr(video.numpy(), reference.numpy()) >= 35
+
+
 def test_first_noise_is_diffusers_first_noise(folder):
     seen = {}
     generate(PROMPT, weights=folder, **REQUEST | {"steps": 2}, callback=lambda n, x: seen.setdefault(n, x.clone()))

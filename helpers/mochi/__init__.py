@@ -6,4 +6,6 @@ t5.py           the text encoder
 transformer.py  the denoiser, AsymmDiT
 vae.py          the decoder
 pipeline.py     from a sentence to frames
+upstream.py     the same by tt-metal's own pipeline, where there are chips and a checkout
+ways.py         where else it can run, and what is missing here
 """

@@ -13,6 +13,7 @@ from pathlib import Path
 import torch
 from diffusers import FlowMatchEulerDiscreteScheduler, MochiPipeline
 from diffusers.pipelines.mochi.pipeline_mochi import linear_quadratic_schedule, retrieve_timesteps
+from diffusers.utils import is_accelerate_available
 from diffusers.utils.torch_utils import randn_tensor
 from tqdm.auto import tqdm
 from transformers import AutoTokenizer, T5Config
@@ -74,6 +75,9 @@ class Mochi:
         return (video[0].permute(1, 2, 3, 0) / 2 + 0.5).clamp(0, 1)
 
     def encode(self, prompt: str) -> Prompt:
+        """Raises RuntimeError where the mesh has been closed in the meantime."""
+        if self.mesh.users == 0:
+            raise RuntimeError("The mesh of this model has been closed. Load it again: Mochi(open_mesh(...), weights).")
         tokens = self.tokenizer(
             [prompt], padding="max_length", max_length=MAX_TOKENS, truncation=True, return_tensors="pt"
         )
@@ -114,15 +118,15 @@ def by_diffusers(weights: str | Path, request: Request) -> torch.Tensor:
     """The reference: diffusers' own pipeline, in bfloat16 on CUDA, in float32 on the CPU."""
     cuda = torch.cuda.is_available()
     dtype = torch.bfloat16 if cuda else torch.float32
-    pipeline = MochiPipeline.from_pretrained(find_folder(weights), torch_dtype=dtype, local_files_only=True)
-    if cuda:
-        pipeline.enable_model_cpu_offload()
-
-    def after_step(pipeline, step, timestep, state):
-        if request.callback is not None:
-            request.callback(step, state["latents"])
-        return state
-
+    lean = is_accelerate_available()
+    pipeline = MochiPipeline.from_pretrained(
+        find_folder(weights), dtype=dtype, local_files_only=True, low_cpu_mem_usage=lean
+    )
+    pipeline.set_progress_bar_config(unit="step", desc=f"denoise by diffusers on {'CUDA' if cuda else 'the CPU'}")
+    if cuda and lean:
+        pipeline.enable_model_cpu_offload()  # the real model is larger than most cards
+    elif cuda:
+        pipeline.to("cuda")
     video = pipeline(
         request.prompt,
         request.negative_prompt,
@@ -133,10 +137,20 @@ def by_diffusers(weights: str | Path, request: Request) -> torch.Tensor:
         guidance_scale=request.guidance,
         generator=torch.Generator().manual_seed(request.seed),
         output_type="pt",
-        callback_on_step_end=after_step,
+        callback_on_step_end=diffusers_callback(request),
         max_sequence_length=MAX_TOKENS,
     ).frames
     return video[0].permute(0, 2, 3, 1).float().cpu()
+
+
+def diffusers_callback(request: Request) -> Callable | None:
+    """The request's callback in the form that diffusers' pipelines want."""
+
+    def after_step(pipeline, step, timestep, state):
+        request.callback(step, state["latents"])
+        return state
+
+    return after_step if request.callback else None
 
 
 def set_timesteps(scheduler, steps: int) -> torch.Tensor:

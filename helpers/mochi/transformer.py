@@ -6,6 +6,7 @@ diffusers' MochiTransformer3DModel. Shapes: B = 1; N video tokens, padded to who
 text tokens; D video width, C text width.
 """
 
+import warnings
 from typing import NamedTuple
 
 import torch
@@ -17,6 +18,9 @@ from helpers.collectives import all_gather
 from helpers.mochi.attention import JointAttention, Sequence
 from helpers.mochi.layers import ColumnParallel, Linear, RMSNorm, RowParallel, check_heads, pad_to
 from helpers.tensors import gather, replicate, shard
+
+# diffusers' rotary positions ask for autocast in float32, which a CPU does not have and they do not need.
+warnings.filterwarnings("ignore", "In CPU autocast")
 
 POOL_HEADS = 8  # of the attention that pools the text, fixed in diffusers' MochiTransformer3DModel
 

@@ -1,0 +1,49 @@
+"""Where else a sentence can become a video, and what each way lacks here, one sentence for each missing thing."""
+
+from pathlib import Path
+
+import torch
+
+from helpers.mesh import find_backend, label
+from helpers.mochi.pipeline import cut_over_sp
+from helpers.mochi.upstream import free_memory, missing, no_weights
+from helpers.mochi.weights import BF16_GIGABYTES, MOCHI
+from helpers.systems import System
+
+
+def ways(mesh, checkout: str | Path | None = None, weights: str | Path = MOCHI) -> dict[str, list[str]]:
+    """Way -> what it lacks on this machine and the open mesh; nothing where it can run."""
+    return {
+        "silicon": no_silicon(mesh),
+        "real weights": no_weights(weights) + no_memory(mesh),
+        "upstream tt_dit": missing(mesh, checkout, weights),
+        "CUDA": [] if torch.cuda.is_available() else [f"Card: PyTorch {torch.__version__} finds none here."],
+    }
+
+
+def no_silicon(mesh) -> list[str]:
+    if mesh.backend == "silicon":
+        return []
+    if find_backend() == "silicon":
+        return [f"Mesh: there are chips, and the open mesh is {label(mesh)}. Restart the kernel to open them."]
+    return ["Chips: there are none. Tenstorrent's driver would show them as /dev/tenstorrent."]
+
+
+def no_memory(mesh) -> list[str]:
+    """Room for the real weights alone: on each chip, and on this computer where it keeps the chips' values"""
+    each, room, whole = gigabytes_per_chip(mesh.system), mesh.system.dram_bytes / 1e9, sum(BF16_GIGABYTES.values())
+    lacks = []
+    if each > room:
+        lacks.append(f"Memory: on {mesh.system} the weights take {each:.1f} GB of each chip, and it has {room:.1f}.")
+    if mesh.backend == "emulated" and free_memory() < whole:
+        held = "an emulated mesh keeps all values on this computer"
+        lacks.append(f"Memory: {held}, {whole:.0f} GB of weights alone, and {free_memory():.0f} GB are free.")
+    return lacks
+
+
+def gigabytes_per_chip(system: System) -> float:
+    """What the real weights take of each chip: the text encoder cut over tp, the denoiser perhaps over sp too."""
+    tp, sp = (system.mesh[system.axes[axis]] for axis in ("tp", "sp"))
+    denoiser = BF16_GIGABYTES["transformer"]
+    cut = tp * sp if cut_over_sp(system, denoiser * 1e9) else tp
+    return BF16_GIGABYTES["text_encoder"] / tp + denoiser / cut + BF16_GIGABYTES["vae"]
