@@ -1,0 +1,257 @@
+"""The exercises of notebook 06. Each reference is one right answer; the tests prove every named mistake."""
+
+import math
+from itertools import pairwise
+
+import torch
+from diffusers import FlowMatchEulerDiscreteScheduler
+
+from helpers.exercises import Exercise
+from helpers.mochi.layers import pad_to
+from helpers.mochi.pipeline import set_timesteps
+from helpers.mochi.transformer import patches
+
+
+def noise_shape(frames, height, width):
+    return 1, 12, (frames - 1) // 6 + 1, height // 8, width // 8
+
+
+def noise_cases():
+    """Counted: the first frame alone, then six by six; rows and columns eight by eight."""
+    cases = []
+    for frames, height, width in ((31, 96, 64), (163, 480, 848), (7, 112, 128)):
+        groups = [[0]] + [list(range(first, first + 6)) for first in range(1, frames, 6)]
+        rows, columns = range(0, height, 8), range(0, width, 8)
+        cases.append(((frames, height, width), (1, 12, len(groups), len(rows), len(columns))))
+    return cases
+
+
+def denoise(model, latents, sigmas, wanted, unwanted, guidance):
+    for sigma, after in pairwise(sigmas):
+        without = model(latents, unwanted, sigma)
+        flow = without + guidance * (model(latents, wanted, sigma) - without)
+        latents = latents + (after - sigma) * flow
+    return latents
+
+
+class Toy:
+    """A model of one number, with a prompt that is a number too."""
+
+    def __call__(self, latents, prompt, sigma):
+        return math.sin(3 * prompt * sigma + latents) + 0.3 * prompt
+
+    def __repr__(self):
+        return "model"
+
+
+def denoise_cases():
+    """The way of diffusers' own scheduler, on Mochi's schedule"""
+    cases, model = [], Toy()
+    scheduler = FlowMatchEulerDiscreteScheduler(invert_sigmas=True)
+    for steps, guidance, start, prompts in ((6, 3.0, 0.7, (0.4, -0.9)), (4, 4.5, -1.3, (1.1, 0.2))):
+        latents = torch.tensor(start, dtype=torch.float64)
+        for timestep in set_timesteps(scheduler, steps):
+            flows = [model(latents.item(), prompt, timestep.item() / 1000) for prompt in prompts]
+            flow = torch.tensor((1 - guidance) * flows[1] + guidance * flows[0], dtype=torch.float64)
+            latents = scheduler.step(flow, timestep, latents, return_dict=False)[0]
+        sigmas = scheduler.sigmas.tolist()
+        cases.append(((model, start, sigmas, *prompts, guidance), latents.item()))
+    return cases
+
+
+def clip_bytes(encode, one_pass, decode, steps, guidance):
+    prompts = 2 if guidance > 1 else 1
+    return prompts * encode + steps * prompts * one_pass + decode
+
+
+def clip_cases():
+    """Written out as a list of everything that happens"""
+    cases = []
+    for encode, one_pass, decode, steps, guidance in (
+        (90, 7, 4000, 20, 4.5), (1300, 110, 52_000, 9, 1.0), (51, 6, 777, 4, 1.5)
+    ):  # fmt: skip
+        sent = [encode, decode] + [one_pass for _ in range(steps)]
+        if guidance > 1:
+            sent += [encode] + [one_pass for _ in range(steps)]
+        cases.append(((encode, one_pass, decode, steps, guidance), sum(sent)))
+    return cases
+
+
+def tokens_on_a_chip(frames, height, width, sp):
+    tokens = ((frames - 1) // 6 + 1) * (height // 16) * (width // 16)
+    return -(-tokens // (32 * sp)) * 32
+
+
+def token_cases():
+    """Latents cut into patches and padded by the functions that the transformer uses"""
+    cases = []
+    for frames, height, width, sp in ((163, 480, 848, 8), (31, 96, 96, 8), (49, 320, 400, 4), (13, 64, 112, 2)):
+        latents = torch.empty(1, 12, (frames + 5) // 6, height // 8, width // 8, device="meta")
+        padded = pad_to(patches(latents, 2), 2, 32 * sp)
+        cases.append(((frames, height, width, sp), padded.chunk(sp, 2)[0].shape[2]))
+    return cases
+
+
+def times_longer(tokens, more_tokens, attention_share):
+    ratio = more_tokens / tokens
+    return (1 - attention_share) * ratio + attention_share * ratio**2
+
+
+def longer_cases():
+    """From work that is counted: so much for each token, so much for each pair of tokens"""
+    cases = []
+    for tokens, more, for_each, for_pair in ((300, 900, 7, 3), (44_776, 90_000, 9_000_000, 500), (64, 80, 5000, 2)):
+        work = lambda n, a=for_each, b=for_pair: a * n + b * n * n
+        cases.append(((tokens, more, for_pair * tokens**2 / work(tokens)), work(more) / work(tokens)))
+    return cases
+
+
+noise_shape = Exercise(
+    "noise_shape",
+    noise_shape,
+    noise_cases,
+    mistakes={
+        "the first frame has a latent frame of its own. Take it away before you divide by 6, then add one.": (
+            lambda t, h, w: (1, 12, t // 6, h // 8, w // 8)
+        ),
+        "the noise has a latent frame for each frame of the video. One stands for six.": lambda t, h, w: (
+            1, 12, t, h // 8, w // 8
+        ),
+        "patches of 2 x 2 are the transformer's matter. A latent stands for 8 x 8 pixels.": lambda t, h, w: (
+            1, 12, (t - 1) // 6 + 1, h // 16, w // 16
+        ),
+        "3 channels are those of a picture. Mochi's latents have 12.": lambda t, h, w: (
+            1, 3, (t - 1) // 6 + 1, h // 8, w // 8
+        ),
+        "height and width are swapped.": lambda t, h, w: (1, 12, (t - 1) // 6 + 1, w // 8, h // 8),
+        "frames and channels are swapped. Channels come first.": lambda t, h, w: (
+            1, (t - 1) // 6 + 1, 12, h // 8, w // 8
+        ),
+    },
+    hints=(
+        "Five numbers: one video, channels, latent frames, latent rows, latent columns.",
+        "Frames: the first one alone, then always six together. How many groups are 31 frames?",
+        "(frames - 1) // 6 + 1, and 8 pixels for each row and column.",
+    ),
+)  # fmt: skip
+
+
+def wrong(flow=lambda w, u, g: u + g * (w - u), steps=pairwise, sign=1, at_end=False):
+    """The loop with one thing changed"""
+
+    def loop(model, latents, sigmas, wanted, unwanted, guidance):
+        for sigma, after in steps(sigmas):
+            asked = after if at_end else sigma
+            change = flow(model(latents, wanted, asked), model(latents, unwanted, asked), guidance)
+            latents = latents + sign * (after - sigma) * change
+        return latents
+
+    return loop
+
+
+denoise = Exercise(
+    "denoise",
+    denoise,
+    denoise_cases,
+    mistakes={
+        "guidance is turned round: it leads away from the prompt. Start from the unwanted, go towards the wanted.": (
+            wrong(flow=lambda w, u, g: w + g * (u - w))
+        ),
+        "the unwanted flow is missing. The difference is added to it.": wrong(flow=lambda w, u, g: g * (w - u)),
+        "there is no guidance. The model is asked twice, with both prompts.": wrong(flow=lambda w, u, g: w),
+        "the latents move backwards. The step is the next sigma minus this one.": wrong(sign=-1),
+        "the sigmas run backwards. They come in the order in which they are used.": wrong(
+            steps=lambda s: pairwise(s[::-1])
+        ),
+        "the last step is missing. There is one sigma more than there are steps.": wrong(
+            steps=lambda s: pairwise(s[:-1])
+        ),
+        "the model is asked for the end of the step. It is asked where the latents are now.": wrong(at_end=True),
+        "all steps are equally long. Each one goes from its sigma to the next.": wrong(
+            steps=lambda s: [(a, a + 1 / (len(s) - 1)) for a in s[:-1]]
+        ),
+    },
+    hints=(
+        "for sigma, after in pairwise(sigmas) gives the beginning and the end of every step.",
+        "Ask the model with both prompts for the same latents. Go from the unwanted flow past the wanted one.",
+        "flow = without + guidance * (with_it - without); latents = latents + (after - sigma) * flow",
+    ),
+)
+
+clip_bytes = Exercise(
+    "clip_bytes",
+    clip_bytes,
+    clip_cases,
+    mistakes={
+        "guidance is forgotten. Above 1 there are two passes a step and two texts to encode.": lambda e, p, d, n, g: (
+            e + n * p + d
+        ),
+        "the empty prompt has to be encoded too.": lambda e, p, d, n, g: e + (2 if g > 1 else 1) * n * p + d,
+        "there are two passes a step: one with the prompt, one without.": lambda e, p, d, n, g: (
+            (2 if g > 1 else 1) * e + n * p + d
+        ),
+        "guidance of 1 or less needs no second pass and no second text.": lambda e, p, d, n, g: 2 * e + 2 * n * p + d,
+        "the texts are encoded once, before the first step.": lambda e, p, d, n, g: (
+            (2 if g > 1 else 1) * n * (e + p) + d
+        ),
+        "the video is decoded once, after the last step.": lambda e, p, d, n, g: (
+            (2 if g > 1 else 1) * (e + n * p) + n * d
+        ),
+    },
+    hints=(
+        "What happens once, what happens once for each text, what happens in every step?",
+        "With guidance there are two texts, and both are asked in every step.",
+        "texts * encode + steps * texts * one_pass + decode, with 2 texts if guidance > 1.",
+    ),
+)
+
+tokens_on_a_chip = Exercise(
+    "tokens_on_a_chip",
+    tokens_on_a_chip,
+    token_cases,
+    mistakes={
+        "the padding is missing. Every chip holds whole tiles of 32 tokens.": lambda t, h, w, n: (
+            -(-((t + 5) // 6 * (h // 16) * (w // 16)) // n)
+        ),
+        "the tokens are padded to one tile and then cut. Each of the sp slices is made of whole tiles.": (
+            lambda t, h, w, n: -(-((t + 5) // 6 * (h // 16) * (w // 16)) // 32) * 32 // n
+        ),
+        "the patches are missing: a token is 2 x 2 latents, 16 x 16 pixels.": lambda t, h, w, n: (
+            -(-((t + 5) // 6 * (h // 8) * (w // 8)) // (32 * n)) * 32
+        ),
+        "frames are counted, not latent frames.": lambda t, h, w, n: -(-(t * (h // 16) * (w // 16)) // (32 * n)) * 32,
+        "those are all tokens. A chip holds one part in sp.": lambda t, h, w, n: (
+            -(-((t + 5) // 6 * (h // 16) * (w // 16)) // (32 * n)) * 32 * n
+        ),
+        "text tokens are not cut over sp: every chip along it holds them all, beside its visual tokens.": (
+            lambda t, h, w, n: -(-((t + 5) // 6 * (h // 16) * (w // 16) + 256) // (32 * n)) * 32
+        ),
+    },
+    hints=(
+        "How many latent frames, and how many patches of 16 x 16 pixels in each?",
+        "ttnn works in tiles of 32 tokens, and sp chips must get the same number of whole tiles.",
+        "Divide by 32 * sp, round up, and give each chip 32 times that: -(-tokens // (32 * sp)) * 32.",
+    ),
+)
+
+times_longer = Exercise(
+    "times_longer",
+    times_longer,
+    longer_cases,
+    mistakes={
+        "all work is taken as work for each token. Attention compares all pairs.": lambda t, m, a: m / t,
+        "all work is taken as attention. The linear layers grow with the tokens only.": lambda t, m, a: (m / t) ** 2,
+        "the shares are swapped: it is attention that grows with the square.": lambda t, m, a: (
+            a * m / t + (1 - a) * (m / t) ** 2
+        ),
+        "the linear layers do not stay as they are: twice the tokens, twice their work.": lambda t, m, a: (
+            1 - a + a * (m / t) ** 2
+        ),
+        "the linear layers are missing.": lambda t, m, a: a * (m / t) ** 2,
+    },
+    hints=(
+        "Two kinds of work: so much for each token, so much for each pair of tokens.",
+        "With r times the tokens, how many times the tokens, how many times the pairs?",
+        "(1 - share) * r + share * r ** 2",
+    ),
+)
