@@ -12,6 +12,7 @@ from transformers import T5Config, T5EncoderModel
 
 from helpers.mesh import close_mesh, open_mesh, run_on
 from helpers.metrics import pcc
+from helpers.miniature.config import configuration
 from helpers.mochi.layers import check_heads, fused_by_chip
 from helpers.mochi.t5 import T5Encoder
 from helpers.mochi.transformer import Transformer, patches, video
@@ -203,15 +204,15 @@ def test_fused_weights_give_each_chip_a_part_of_each():
 # --- decoder ---------------------------------------------------------------------------------------
 
 
-def autoencoder():
+def autoencoder(**config):
+    """Small, unless told otherwise: a block in every place, halving three times as Mochi-1 does."""
     torch.manual_seed(9)
-    return with_random_rest(
-        AutoencoderKLMochi(
-            encoder_block_out_channels=(32, 32, 64, 64), decoder_block_out_channels=(32, 64, 64, 96),
-            layers_per_block=(1, 1, 2, 1, 1), latents_mean=[0.1 * n - 0.5 for n in range(12)],
-            latents_std=[1 + 0.05 * n for n in range(12)], scaling_factor=1.3,
-        )
+    sizes = dict(
+        encoder_block_out_channels=(32, 32, 64, 64), decoder_block_out_channels=(32, 64, 64, 96),
+        layers_per_block=(1, 1, 2, 1, 1), latents_mean=[0.1 * n - 0.5 for n in range(12)],
+        latents_std=[1 + 0.05 * n for n in range(12)], scaling_factor=1.3,
     )  # fmt: skip
+    return with_random_rest(AutoencoderKLMochi(**sizes | config))
 
 
 def compressed(frames, height, width):
@@ -240,23 +241,36 @@ def a_video():
     return model, latents, reference_video(model, latents)
 
 
-def test_decoder(galaxy, a_video):
-    model, latents, want = a_video
+@pytest.fixture(scope="module")
+def one_of_the_miniature():
+    """Its steps in space are 1, 2 and 4, and it has no blocks at the full size. Sizes and clip as it has them."""
+    model, latents = autoencoder(**configuration()["autoencoder"]), compressed(6, 12, 12)
+    return model, latents, reference_video(model, latents)
+
+
+VIDEOS = [("a_video", (1, 3, 49, 64, 48), 16, 12), ("one_of_the_miniature", (1, 3, 31, 96, 96), 24, 6)]
+
+
+@pytest.mark.parametrize(("name", "shape"), [video[:2] for video in VIDEOS])
+def test_decoder(galaxy, request, name, shape):
+    model, latents, want = request.getfixturevalue(name)
     got = decoded(galaxy, model, latents)
-    assert got.shape == want.shape == (1, 3, 49, 64, 48)
+    assert got.shape == want.shape == shape
     assert decibels(got, want) >= 40
     assert decibels(got.roll(1, 2), want) < 30 and decibels(got.roll(1, 3), want) < 30
 
 
-def test_no_seams(galaxy, a_video):
-    """Where chips meet, rows every 16 pixels and frames every 12, the error is like anywhere else."""
-    model, latents, want = a_video
+@pytest.mark.parametrize(("name", "shape", "rows_each", "frames_each"), VIDEOS)
+def test_no_seams(galaxy, request, name, shape, rows_each, frames_each):
+    """Where chips meet, every `rows_each` pixels and `frames_each` frames, the error is like anywhere else."""
+    model, latents, want = request.getfixturevalue(name)
     error = (decoded(galaxy, model, latents) - want).abs()
     rows = error.mean((0, 1, 2, 4))
-    at_border = torch.tensor([min(row % 16, 15 - row % 16) == 0 and 0 < row < 63 for row in range(64)])
+    last = len(rows) - 1
+    at_border = torch.tensor([row % rows_each in (0, rows_each - 1) and 0 < row < last for row in range(last + 1)])
     assert rows[at_border].mean() <= 2 * rows[~at_border].mean()
     frames = error.mean((0, 1, 3, 4))
-    at_border = torch.tensor([(frame + 5) % 12 < 2 and frame > 5 for frame in range(49)])
+    at_border = torch.tensor([(frame + 5) % frames_each < 2 and frame > 5 for frame in range(len(frames))])
     assert frames[at_border].mean() <= 2 * frames[~at_border].mean()
 
 
@@ -271,6 +285,12 @@ def test_a_missing_halo_makes_seams(galaxy, a_video, monkeypatch):
 
     monkeypatch.setattr(type(decoder.halo), "from_neighbours", alone)
     assert decibels(decoder(latents), want) < 30
+
+
+@pytest.mark.parametrize("system", ["n150", "t3000"])
+def test_the_miniatures_decoder_on_other_meshes(system, one_of_the_miniature):
+    model, latents, want = one_of_the_miniature
+    assert decibels(run_on(system, decoded, model, latents), want) >= 40
 
 
 @pytest.mark.parametrize(("system", "shape"), [("n150", (3, 4, 6)), ("n300", (2, 3, 4)), ("t3000", (5, 4, 3))])
