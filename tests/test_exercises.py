@@ -11,6 +11,7 @@ import ttnn
 
 from helpers import collectives, exercises
 from helpers.exercises import Exercise, Prediction, predict, same
+from helpers.exercises import denoise as denoise_exercises
 from helpers.exercises import mesh as mesh_exercises
 from helpers.mesh import close_mesh, open_mesh, run_on
 from helpers.tensors import replicate
@@ -79,6 +80,16 @@ def test_other_wrong_answers_say_what_is_wrong(mesh):
     assert not right and "should return a tensor on the mesh, and returned Tensor" in verdict
     right, verdict = mesh_exercises.slice_of.judge(lambda *args: (1, 2))
     assert not right and "For 96, (4, 8), 0, (2, 5) it should give (48, 72), and gave (1, 2)" in verdict
+
+
+def test_plain_tensors_are_told_apart_by_shape_and_then_by_value(mesh):
+    right, verdict = denoise_exercises.rotate.judge(lambda x, cos, sin: x)
+    assert not right and verdict.endswith("The shapes are right, the values are not.")
+    right, verdict = denoise_exercises.rotate.judge(lambda x, cos, sin: cos)
+    assert not right and verdict.endswith("Wanted: a tensor (2, 5, 12). Got: a tensor (2, 5, 6).")
+    right, verdict = denoise_exercises.merge.judge(lambda one, other: one[0])
+    wanted = "a tensor (7, 3) and a tensor (7, 1) and a tensor (7, 1)"
+    assert not right and verdict.endswith(f"Wanted: {wanted}. Got: a tensor (7, 3).")
 
 
 def test_whole_numbers_are_whole(mesh):

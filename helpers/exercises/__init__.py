@@ -168,12 +168,26 @@ def same(result, right) -> bool:
 def difference(results: list, cases: list) -> str:
     """What the first wrong result should have been"""
     (args, right), result = next((case, r) for case, r in zip(cases, results) if not same(r, case[1]))
-    if not isinstance(right, torch.Tensor):
-        whole = " Whole numbers are wanted: divide with //." if result == right else ""
-        return f"For {', '.join(map(str, args))} it should give {right}, and gave {result}.{whole}"
+    if any(isinstance(arg, ttnn.Tensor) for arg in args):
+        return difference_on_mesh(result, right)
+    if "tensor" in sort_of(right):
+        wanted, found = sort_of(right), sort_of(result)
+        return "The shapes are right, the values are not." if wanted == found else f"Wanted: {wanted}. Got: {found}."
+    whole = " Whole numbers are wanted: divide with //." if result == right else ""
+    return f"For {', '.join(map(str, args))} it should give {right}, and gave {result}.{whole}"
+
+
+def difference_on_mesh(result, right: torch.Tensor) -> str:
     if not isinstance(result, torch.Tensor) or result.shape[:1] != right.shape[:1]:
         return f"It should return a tensor on the mesh, and returned {type(result).__name__}."
     if result.shape != right.shape:
         return f"Each chip should hold {tuple(right.shape[1:])}, and holds {tuple(result.shape[1:])}."
     wrong = [chip for chip, (mine, its) in enumerate(zip(result, right)) if not same(mine, its)]
     return f"The shapes are right, the values are wrong on {len(wrong)} of {len(right)} chips."
+
+
+def sort_of(value) -> str:
+    """What kind of thing: tensors with their shapes, anything else by its type."""
+    if isinstance(value, torch.Tensor):
+        return f"a tensor {tuple(value.shape)}"
+    return " and ".join(map(sort_of, value)) if isinstance(value, tuple) else type(value).__name__
