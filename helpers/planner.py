@@ -13,7 +13,7 @@ that much.
 
 import contextlib
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 import ttnn
@@ -69,13 +69,18 @@ class Plan:
     part: str
     request: dict
     weights: int | None  # after loading; None where not even they fit
-    peak: int | None  # at most during one forward pass, weights included; None where it does not fit
+    history: list[int] = field(repr=False)  # after each op of one forward pass, weights included
     capacity: int  # DRAM of one chip that ttnn offers
     error: str | None  # ttnn's own words where it does not fit
 
     @property
     def fits(self) -> bool:
         return self.error is None
+
+    @property
+    def peak(self) -> int | None:
+        """The most during one forward pass, weights included. None where it does not fit."""
+        return max(self.history) if self.fits else None
 
     def __str__(self) -> str:
         sizes = [f"{label} {gigabytes(getattr(self, label))}" for label in ("weights", "peak")]
@@ -152,18 +157,19 @@ class Shapes:
 
 def measure(mesh, part: str, weights, config: dict, request: dict) -> Plan:
     """Loads and runs a part on an open mesh, with values or without, and reads ttnn's allocator after every op."""
-    plan = dict(system=mesh.system.name, part=part, request=request, capacity=mesh.system.dram_bytes)
-    before, after_loading = allocated(mesh), None
+    after_loading, history, error = None, [], None
+    before = allocated(mesh)
     try:
         run = LOADERS[part](mesh, weights, config, **request)
         after_loading = allocated(mesh) - before
-        with highest(mesh) as seen:
+        with follow(mesh, history):
             run()
-    except RuntimeError as error:
-        if "Out of Memory" not in str(error):
+    except RuntimeError as refusal:
+        if "Out of Memory" not in str(refusal):
             raise
-        return Plan(**plan, weights=after_loading, peak=None, error=words_of(error))
-    return Plan(**plan, weights=after_loading, peak=max(seen) - before, error=None)
+        error = words_of(refusal)
+    history = [size - before for size in history]
+    return Plan(mesh.system.name, part, request, after_loading, history, mesh.system.dram_bytes, error)
 
 
 def text_encoder(mesh, weights, config):
@@ -203,18 +209,18 @@ def allocated(mesh) -> int:
 
 
 @contextlib.contextmanager
-def highest(mesh):
-    """A list that grows by `allocated(mesh)` with every ttnn op in the block."""
-    call, seen = ttnn.decorators.FastOperation.__call__, [allocated(mesh)]
+def follow(mesh, history: list[int]):
+    """Appends `allocated(mesh)` to history after each ttnn op in the block."""
+    call = ttnn.decorators.FastOperation.__call__
 
     def followed(op, *args, **kwargs):
         result = call(op, *args, **kwargs)
-        seen.append(allocated(mesh))
+        history.append(allocated(mesh))
         return result
 
     ttnn.decorators.FastOperation.__call__ = followed
     try:
-        yield seen
+        yield
     finally:
         ttnn.decorators.FastOperation.__call__ = call
 

@@ -1,0 +1,210 @@
+"""The planner: what fits and what does not, against arithmetic on paper and against runs with values."""
+
+import inspect
+import itertools
+import math
+
+import pytest
+import torch
+import ttnn
+from diffusers import AutoencoderKLMochi, MochiTransformer3DModel
+
+from helpers import planner
+from helpers.mesh import close_mesh, open_mesh, run_on
+from helpers.mochi.weights import reference_shapes
+from helpers.planner import REAL, Shapes, allocated, dry_run, follow, measure, table
+from helpers.systems import SYSTEMS
+from helpers.tensors import gather, replicate, reserve, shard
+
+GALAXY = dict(tp=4, sp=8)
+VIDEO = dict(frames=163, height=480, width=848)
+
+
+@pytest.fixture(scope="module")
+def empty():
+    """The Galaxy without values"""
+    mesh = open_mesh("galaxy", numerics=False)
+    yield mesh
+    close_mesh(mesh)
+
+
+def on_galaxy(mesh, part, layers=None, **request):
+    config = REAL[part] | (dict(num_layers=layers) if layers else {})
+    return measure(mesh, part, Shapes(reference_shapes(part, config)), config, request)
+
+
+# --- arithmetic on paper ---------------------------------------------------------------------------
+
+
+def parameters(part: str) -> dict[str, tuple[int, ...]]:
+    shapes = reference_shapes(part, REAL[part])
+    shapes.pop("encoder.embed_tokens.weight", None)  # the same matrix as shared.weight
+    return shapes
+
+
+def on_paper(part: str, share) -> float:
+    """Bytes on each chip: two a parameter, times the share that a chip holds. Vectors become 32 rows, 31 of padding."""
+    rows = lambda shape: 32 if len(shape) == 1 else 1
+    return sum(2 * math.prod(shape) * rows(shape) * share(name) for name, shape in parameters(part).items())
+
+
+def test_the_real_models_are_the_ones_that_diffusers_builds_unasked():
+    for part, model in (("transformer", MochiTransformer3DModel), ("vae", AutoencoderKLMochi)):
+        defaults = {name: p.default for name, p in inspect.signature(model.__init__).parameters.items()}
+        for name, value in REAL[part].items():
+            same = list(value) if isinstance(value, list) else value
+            assert name == "_class_name" or same == (list(d) if isinstance(d := defaults[name], tuple) else d)
+    count = lambda part: sum(math.prod(shape) for shape in parameters(part).values())
+    assert count("transformer") == 10_027_677_744
+    assert count("text_encoder") == pytest.approx(4.76e9, rel=0.001)
+    decoder = {name: shape for name, shape in parameters("vae").items() if name.startswith("decoder.")}
+    assert sum(map(math.prod, decoder.values())) == pytest.approx(362e6, rel=0.002)
+
+
+def share_of_transformer(fsdp: bool):
+    def share(name):
+        cut = "transformer_blocks" in name and name.endswith(".weight")
+        if cut and (".attn1.to_" in name or ".attn1.add_" in name or ".ff" in name):
+            return 1 / GALAXY["tp"] / (GALAXY["sp"] if fsdp else 1)
+        return 1 / GALAXY["tp"] if "norm1" in name or "norm_out" in name else 1
+
+    return share
+
+
+@pytest.mark.parametrize("fsdp", [False, True])
+def test_transformer_weights_on_paper(empty, fsdp):
+    loaded = allocated(empty)
+    model = planner.transformer(empty, Shapes(reference_shapes("transformer", REAL["transformer"])),
+                                REAL["transformer"], fsdp, **VIDEO)  # fmt: skip
+    paper = on_paper("transformer", share_of_transformer(fsdp))
+    assert allocated(empty) - loaded == pytest.approx(paper, rel=0.002)
+    del model
+    assert allocated(empty) == loaded
+
+
+def test_text_encoder_on_paper(empty):
+    plan = on_galaxy(empty, "text_encoder")
+    paper = on_paper("text_encoder", lambda name: 1 if "norm" in name or name == "shared.weight" else 1 / GALAXY["tp"])
+    assert plan.weights == pytest.approx(paper, rel=0.001)
+    assert plan.weights < plan.peak < 1.02 * plan.weights < plan.capacity  # 256 tokens are few
+    assert plan.fits
+
+
+def test_a_real_video_beside_the_weights(empty):
+    """Blocks take turns in the same memory, so two of them show what 48 take."""
+    plan = on_galaxy(empty, "transformer", layers=2, fsdp=True, **VIDEO)
+    stream = 2 * 44_544 / GALAXY["sp"] * 3072  # 44,520 tokens up to whole tiles on 8 chips
+    ring = 2 * GALAXY["sp"] / GALAXY["tp"] * stream  # K and V of all tokens, of the chip's heads
+    assert plan.fits and ring + 4 * stream < plan.peak - plan.weights < ring + 10 * stream
+
+
+# --- against runs with values ----------------------------------------------------------------------
+
+SMALL = {
+    "text_encoder": REAL["text_encoder"] | dict(d_model=128, d_kv=32, num_heads=4, d_ff=352, num_layers=2,
+                                                vocab_size=77),
+    "transformer": REAL["transformer"] | dict(num_layers=2, num_attention_heads=8, attention_head_dim=32,
+                                              pooled_projection_dim=64, text_embed_dim=96, time_embed_dim=64),
+    "vae": REAL["vae"] | dict(decoder_block_out_channels=[32, 64, 96, 96], layers_per_block=[1, 1, 1, 1, 1],
+                              encoder_block_out_channels=[32, 32, 32, 32]),
+}  # fmt: skip
+REQUESTS = {
+    "text_encoder": {},
+    "transformer": dict(fsdp=True, frames=19, height=96, width=160),
+    "vae": dict(frames=19, height=96, width=160),
+}
+
+
+def changes(plan):
+    """Its history without repetitions. A real run has a longer one: at its end values are read back."""
+    return [size for size, _ in itertools.groupby(plan.history)]
+
+
+def small_plans(mesh) -> list[planner.Plan]:
+    plans = []
+    for part, config in SMALL.items():
+        shapes = reference_shapes(part, config)
+        weights = {name: torch.randn(shape) for name, shape in shapes.items()} if mesh.numerics else Shapes(shapes)
+        plans.append(measure(mesh, part, weights, config, REQUESTS[part]))
+    return plans
+
+
+def test_dry_runs_take_what_real_runs_take(empty):
+    for real, dry in zip(run_on("galaxy", small_plans), small_plans(empty), strict=True):
+        assert (real.weights, real.peak) == (dry.weights, dry.peak) and 0 < real.weights < real.peak
+        assert changes(real)[: len(changes(dry))] == changes(dry)
+
+
+@pytest.mark.parametrize("dtype", [ttnn.bfloat16, ttnn.float32, ttnn.bfloat8_b])
+@pytest.mark.parametrize("layout", [ttnn.TILE_LAYOUT, ttnn.ROW_MAJOR_LAYOUT])
+@pytest.mark.parametrize(
+    ("shape", "dims"),
+    [((1, 1, 256, 1664), dict(tp=3, sp=2)), ((5, 7, 33, 50), {}), ((1, 1, 1, 512), dict(tp=3)), ((40,), {})],
+)
+def test_a_tensor_without_values_takes_the_same_place(empty, dtype, layout, shape, dims):
+    if dtype == ttnn.bfloat8_b and layout != ttnn.TILE_LAYOUT:
+        pytest.skip("block floats are always tiled")
+    taken = []
+    for x in (torch.zeros(shape), torch.empty(shape, device="meta")):
+        before = allocated(empty)
+        placed = (shard if dims else replicate)(x, empty, dtype=dtype, layout=layout, **dims)
+        taken.append((allocated(empty) - before, tuple(placed.shape), tuple(placed.padded_shape), placed.dtype))
+        back = gather(placed, **dims)
+        assert back.is_meta and back.shape == x.shape
+        del placed
+    assert taken[0] == taken[1] and taken[0][0] > 0
+
+
+def test_history_sees_what_was_freed_again(empty):
+    size, history, before = (1, 1, 4096, 12 * 4096), [], allocated(empty)
+    x = reserve(size, empty, ttnn.bfloat16, ttnn.TILE_LAYOUT)
+    with follow(empty, history):
+        for _ in range(3):
+            ttnn.add(ttnn.add(x, x), x)
+    one = 2 * math.prod(size)
+    assert allocated(empty) - before == one
+    assert max(history) - before == 3 * one
+
+
+# --- what does not fit -----------------------------------------------------------------------------
+
+
+def test_one_chip(empty):
+    """Beside an open mesh, in processes of their own"""
+    denoiser, encoder = dry_run("n150", "transformer"), dry_run("n150", "text_encoder")
+    assert not denoiser.fits and denoiser.weights is denoiser.peak is None
+    assert denoiser.error.startswith("Out of Memory: Not enough space to allocate") and "\n" not in denoiser.error
+    assert encoder.fits and 2 * 4.76e9 < encoder.weights < encoder.peak < encoder.capacity
+    assert encoder.capacity == denoiser.capacity == SYSTEMS["n150"].dram_bytes
+    assert [line.split()[-1] for line in table([denoiser, encoder]).splitlines()] == ["capacity", "fit", "fits"]
+    assert "does not fit. ttnn says: Out of Memory" in str(denoiser) and str(encoder).endswith("of 12.87 GB: fits")
+
+
+def test_a_forward_pass_that_does_not_fit(empty):
+    plan = on_galaxy(empty, "vae", frames=163, height=960, width=1696)
+    assert not plan.fits and plan.peak is None and 2 * 362e6 < plan.weights < 1e9
+    assert plan.weights < max(plan.history) <= plan.capacity
+    assert plan.error.startswith("Out of Memory")
+
+
+def test_other_errors_are_not_plans(empty, monkeypatch):
+    def broken(mesh, weights, config):
+        raise RuntimeError("a kernel is missing")
+
+    monkeypatch.setitem(planner.LOADERS, "text_encoder", broken)
+    with pytest.raises(RuntimeError, match="a kernel is missing"):
+        on_galaxy(empty, "text_encoder")
+
+
+@pytest.mark.parametrize(
+    ("system", "part", "size", "sentence"),
+    [
+        ("n151", "vae", {}, "no system called 'n151'"),
+        ("n150", "decoder", {}, "no part 'decoder'. Choose one of: text_encoder, transformer, vae"),
+        ("n150", "vae", dict(frames=160), "160 frames cannot be made.*157 or 163"),
+        ("n150", "transformer", dict(width=850), "width of 850 does not divide by 16. Try 848"),
+    ],
+)
+def test_what_cannot_be_planned(system, part, size, sentence):
+    with pytest.raises(ValueError, match=sentence):
+        dry_run(system, part, **size)
