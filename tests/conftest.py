@@ -25,6 +25,28 @@ def toy(tmp_path):
     return write
 
 
+@pytest.fixture(scope="session")
+def folder(tmp_path_factory):
+    """A Mochi folder with random weights, shaped as the miniature's but smaller."""
+    import torch
+
+    from helpers.miniature.config import configuration
+    from helpers.miniature.export import save_pipeline
+    from helpers.miniature.parts import new_autoencoder, new_text_encoder, new_transformer
+
+    config = configuration()
+    config["transformer"] |= {"attention_head_dim": 32, "num_layers": 2, "pooled_projection_dim": 64}
+    config["text_encoder"] |= {"num_layers": 1}
+    config["autoencoder"] |= {
+        "decoder_block_out_channels": (32, 32, 64, 64), "encoder_block_out_channels": (32, 32, 64, 64),
+        "layers_per_block": (1, 1, 1, 1, 1),
+    }  # fmt: skip
+    torch.manual_seed(1)
+    models = new_autoencoder(config), new_transformer(config), new_text_encoder(config)
+    path = tmp_path_factory.mktemp("mochi")
+    return save_pipeline(path, *models, 0.2 * torch.randn(12), 1 + torch.rand(12))
+
+
 def pytest_terminal_summary(terminalreporter):
     """What a test wants read although it passed, for example the slowest cells."""
     reports = terminalreporter.getreports("passed") + terminalreporter.getreports("failed")

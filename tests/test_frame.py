@@ -64,12 +64,12 @@ def test_another_torch_for_conda_is_noticed(line):
 ORDER = [
     ["systems", "metrics", "video"],
     ["emulator"],
-    ["tensors", "collectives"],
+    ["tensors", "collectives", "timeline"],
     ["mesh", "worker"],  # the worker is a program of its own, which mesh starts and which opens a mesh
     ["mochi", "frames"],
     ["mochi.pipeline", "mochi.upstream", "mochi.ways"],
     ["planner", "miniature", "exercises", "show"],
-    ["explorer"],
+    ["explorer", "studio"],
 ]
 LINES = {module: n for n, line in enumerate(ORDER) for module in line}
 

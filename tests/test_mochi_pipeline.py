@@ -11,9 +11,6 @@ from safetensors.torch import load_file, save_file
 
 from helpers.mesh import close_mesh, open_mesh, run_on
 from helpers.metrics import psnr
-from helpers.miniature.config import configuration
-from helpers.miniature.export import save_pipeline
-from helpers.miniature.parts import new_autoencoder, new_text_encoder, new_transformer
 from helpers.mochi.pipeline import Mochi, Request, first_noise, generate
 from helpers.mochi.transformer import Transformer
 from helpers.mochi.weights import Weights, find_folder, reference_shapes
@@ -21,22 +18,6 @@ from helpers.mochi.weights import Weights, find_folder, reference_shapes
 pytestmark = pytest.mark.filterwarnings("ignore:In CPU autocast")
 PROMPT = "a red butterfly landing on a blue flower"
 REQUEST = dict(steps=4, frames=13, height=64, width=48, seed=5, guidance=3.0)
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory):
-    """A Mochi folder with random weights, shaped as the miniature's but smaller."""
-    config = configuration()
-    config["transformer"] |= {"attention_head_dim": 32, "num_layers": 2, "pooled_projection_dim": 64}
-    config["text_encoder"] |= {"num_layers": 1}
-    config["autoencoder"] |= {
-        "decoder_block_out_channels": (32, 32, 64, 64), "encoder_block_out_channels": (32, 32, 64, 64),
-        "layers_per_block": (1, 1, 1, 1, 1),
-    }  # fmt: skip
-    torch.manual_seed(1)
-    models = new_autoencoder(config), new_transformer(config), new_text_encoder(config)
-    path = tmp_path_factory.mktemp("mochi")
-    return save_pipeline(path, *models, 0.2 * torch.randn(12), 1 + torch.rand(12))
 
 
 @pytest.fixture(scope="module")

@@ -9,9 +9,6 @@ import pytest
 import torch
 
 from helpers.mesh import close_mesh, links, open_mesh
-from helpers.miniature.config import configuration
-from helpers.miniature.export import save_pipeline
-from helpers.miniature.parts import new_autoencoder, new_text_encoder, new_transformer
 from helpers.mochi import upstream, ways
 from helpers.mochi.pipeline import Request
 from helpers.systems import SYSTEMS
@@ -41,13 +38,6 @@ def mesh():
     mesh = open_mesh("galaxy")
     yield mesh
     close_mesh(mesh)
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory):
-    config = configuration("smoke")
-    models = new_autoencoder(config), new_transformer(config), new_text_encoder(config)
-    return save_pipeline(tmp_path_factory.mktemp("mochi"), *models, torch.zeros(12), torch.ones(12))
 
 
 def git(checkout, *command):
