@@ -6,7 +6,7 @@ import nbformat
 import pytest
 
 from tools import notebooks
-from tools.series import ROOT, code_cells, first_line, tags, takes_system
+from tools.series import ROOT, code_cells, first_line, tags, takes
 
 COMMITTED = sorted((ROOT / "notebooks").glob("*.ipynb"))
 LONGEST = 15  # lines of one cell
@@ -30,7 +30,7 @@ def problems(path) -> list[str]:
         found.append("outputs belong to other sources")
     if path.stat().st_size > notebooks.LARGEST:
         found.append("too large")
-    if not takes_system(notebook):
+    if not takes(notebook, "SYSTEM"):
         found.append("no parameters cell sets SYSTEM")
     for n, cell in enumerate(code_cells(notebook), 1):
         found += [f"[{n}] {problem}: {first_line(cell)}" for problem in cell_problems(cell)]

@@ -1,6 +1,7 @@
 """tools/series.py on toy notebooks: what passes, what fails, and what it says then."""
 
 import json
+import os
 
 import pytest
 
@@ -27,6 +28,34 @@ def test_executes_and_times(toy, capsys):
     cells = json.loads((out / "times.json").read_text())["notebooks"][0]["cells"]
     assert (cells[0]["cell"], cells[0]["name"]) == (2, "import time") and cells[0]["seconds"] >= 0.5
     assert printed.index("import time") < printed.index("print('on'")
+
+
+WRITES = """
+import numpy
+from helpers import video
+frames = numpy.random.default_rng(0).integers(0, 255, (7, 32, 48, 3), numpy.uint8)
+video.write(f"{OUT}/clip.mp4", frames)
+"""
+
+
+def test_videos_are_left_beside_the_notebooks_and_named_at_the_end(toy, capsys):
+    toy("01_still", "print('OUT' in globals())")
+    path = toy("02_film", ('SYSTEM = "galaxy"\nOUT = "nowhere"', "parameters"), WRITES, parameters=False)
+    runs = path.parent.parent / "runs"
+    runs.mkdir()
+    (runs / "old.mp4").write_bytes(b"of another run")
+    os.utime(runs / "old.mp4", (1, 1))
+    out, printed, ending = run(path, capsys)
+    assert ending is None and (out / "clip.mp4").read_bytes()[4:8] == b"ftyp"
+    end = printed.splitlines()[-2:]
+    assert end[0] == "videos, for any browser:"
+    file, _, size = end[1].strip().partition(" ")
+    assert (file, size.strip()) == (os.path.relpath(out / "clip.mp4"), "7 frames of 32 x 48, 0.6 s")
+    assert "False" in (out / "01_still.ipynb").read_text()  # OUT goes only to those that take it
+
+
+def test_without_videos_nothing_is_said_of_them(toy, capsys):
+    assert "videos" not in run(toy("01_toy", "print(1)"), capsys)[1]
 
 
 def test_an_error_shown_on_purpose_is_no_failure(toy, capsys):

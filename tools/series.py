@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import os
 import re
 import sys
 import time
@@ -13,6 +14,7 @@ from nbclient.exceptions import CellTimeoutError, DeadKernelError
 from nbconvert import HTMLExporter
 from papermill.exceptions import PapermillExecutionError
 
+from helpers import video
 from helpers.systems import SYSTEMS
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -47,10 +49,10 @@ def first_line(cell) -> str:
     return next((line for line in lines if not line.startswith("# NBVAL_")), lines[0])
 
 
-def takes_system(notebook) -> bool:
+def takes(notebook, parameter: str) -> bool:
     """Without a cell tagged `parameters` the notebook's own SYSTEM would silently overwrite papermill's."""
     tagged = [c.source for c in notebook.cells if "parameters" in tags(c)]
-    return any(re.search(r"^SYSTEM\b", source, re.MULTILINE) for source in tagged)
+    return any(re.search(rf"^{parameter}\b", source, re.MULTILINE) for source in tagged)
 
 
 def describe(error: Exception | None, cell) -> str:
@@ -78,9 +80,11 @@ def failure(error: Exception | None, notebook) -> str | None:
 def execute(path: Path, out: Path, system: str) -> dict:
     """Runs one notebook; the executed copy and its HTML are kept even when it fails."""
     copy, error, start = out / path.name, None, time.perf_counter()
+    known = {"SYSTEM": system, "OUT": str(out)}  # OUT: where a notebook leaves its videos
+    given = {name: value for name, value in known.items() if takes(nbformat.read(path, as_version=4), name)}
     try:
         papermill.execute_notebook(
-            path, copy, parameters={"SYSTEM": system}, kernel_name="python3", language="python",
+            path, copy, parameters=given, kernel_name="python3", language="python",
             cwd=path.parent, execution_timeout=CELL_TIMEOUT, extra_arguments=QUIET_KERNEL,
             progress_bar={"desc": path.stem, "disable": None},
         )  # fmt: skip
@@ -110,7 +114,7 @@ def run(notebooks: list[Path], out: Path, system: str) -> list[dict]:
     out.mkdir(parents=True, exist_ok=True)
     results = []
     for path in notebooks:
-        if takes_system(nbformat.read(path, as_version=4)):
+        if takes(nbformat.read(path, as_version=4), "SYSTEM"):
             results.append(execute(path, out, system))
         else:
             problem = "no cell tagged `parameters` sets SYSTEM"
@@ -128,6 +132,18 @@ def table(results: list[dict], slowest: int = 10) -> str:
     return "\n".join(lines)
 
 
+def videos(out: Path, since: float) -> str:
+    """Names each video in `out` that is not older than `since`."""
+    lines = []
+    for path in sorted(out.glob("*.mp4")):
+        if path.stat().st_mtime >= since:
+            frames, fps = video.read(path)
+            count, height, width, _ = frames.shape
+            size = f"{count} frames of {height} x {width}, {count / fps:.1f} s"
+            lines.append(f"  {os.path.relpath(path):<40} {size}")
+    return "\n".join(["", "videos, for any browser:", *lines]) if lines else ""
+
+
 def main(arguments=None, folder: Path = ROOT / "notebooks", out: Path = ROOT / "runs") -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--system", default="galaxy")
@@ -135,8 +151,9 @@ def main(arguments=None, folder: Path = ROOT / "notebooks", out: Path = ROOT / "
     options = parser.parse_args(arguments)
     if options.system not in SYSTEMS:
         raise SystemExit(f"There is no system {options.system!r}; there are: {', '.join(SYSTEMS)}.")
+    start = time.time()
     results = run(choose(options.only, folder), out, options.system)
-    print(table(results))
+    print(table(results) + videos(out, start))
     failed = [f"{r['notebook']}, {r['failure']}" for r in results if r["failure"]]
     if failed:
         sys.exit("\nFAILED " + "\nFAILED ".join(failed))

@@ -35,10 +35,11 @@ def traffic(line: Timeline) -> Figure:
     done = [0.0] * len(stages)
     for axis, colour in zip(("tp", "sp"), COLOURS):
         sizes = [line.sent(name, axis=axis) / 1e6 for name in stages]
-        axes.barh(stages, sizes, left=done, height=0.6, color=colour, label=f"along {axis}")
+        axes.barh(range(len(stages)), sizes, left=done, height=0.6, color=colour, label=f"along {axis}")
         done = [before + size for before, size in zip(done, sizes)]
     for row, total in enumerate(done):
         axes.text(total, row, f" {total:.1f} MB", va="center", fontsize=10, color=INK)
+    axes.set(yticks=range(len(stages)), yticklabels=stages)
     axes.set(xlabel="sent by each chip (MB)", xlim=(0, 1.18 * max(*done, 1e-3)))
     axes.invert_yaxis()
     axes.set_title("What each chip sends for one clip", fontsize=12)
