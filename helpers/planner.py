@@ -25,7 +25,7 @@ from helpers.mochi.pipeline import MAX_TOKENS, PER_LATENT, PER_LATENT_SIDE, chec
 from helpers.mochi.t5 import T5Encoder
 from helpers.mochi.transformer import Transformer
 from helpers.mochi.vae import Decoder
-from helpers.mochi.weights import PARTS, reference_shapes
+from helpers.mochi.weights import MOCHI, reference_shapes
 from helpers.systems import find_system
 
 # The real models' config.json. Denoiser and decoder: genmoai/mochi@0c86aebf, and the defaults of diffusers 0.42.1's
@@ -131,8 +131,8 @@ def dry_run(
     Raises ValueError for an unknown system or part, and for a video that Mochi cannot make.
     """
     find_system(system)
-    if part not in PARTS:
-        raise ValueError(f"Mochi has no part {part!r}. Choose one of: {', '.join(PARTS)}.")
+    if part not in MOCHI.parts:
+        raise ValueError(f"Mochi has no part {part!r}. Choose one of: {', '.join(MOCHI.parts)}.")
     check_request(frames, height, width, steps=2)
     config = config or REAL[part]
     weights = Shapes(reference_shapes(part, config))

@@ -20,21 +20,21 @@ import torch
 
 from helpers.mesh import label, links
 from helpers.mochi.pipeline import Request, diffusers_callback
-from helpers.mochi.weights import BF16_GIGABYTES, MOCHI, PARTS, Weights, find_folder
+from helpers.mochi.weights import MOCHI, Weights, find_folder
 
 LINKS = {"galaxy": 4, "t3000": 1, "quietbox2": 2}  # systems that it runs on: links it drives between neighbours
 RELOADS = ("t3000", "quietbox2")  # memory there holds the denoiser or the decoder, not both
 MODULE = "models.tt_dit.pipelines.mochi.pipeline_mochi"
 CACHE = "TT_DIT_CACHE_DIR"  # the folder in which it keeps the denoiser's weights, cut for the mesh
-HOST_GIGABYTES = 2 * sum(BF16_GIGABYTES.values())  # it reads all parts in float32
+HOST_GIGABYTES = 2 * sum(MOCHI.gigabytes.values())  # it reads all parts in float32
 
 
-def missing(mesh, checkout: str | Path | None = None, weights: str | Path = MOCHI) -> list[str]:
+def missing(mesh, checkout: str | Path | None = None, weights: str | Path = MOCHI.name) -> list[str]:
     """One sentence for each thing that the pipeline needs and this machine lacks; empty where it can run."""
     return [*no_chips(mesh), *no_links(mesh), *no_checkout(checkout), *no_weights(weights), *no_room(mesh)]
 
 
-def generate(mesh, request: Request, checkout: str | Path, weights: str | Path = MOCHI) -> torch.Tensor:
+def generate(mesh, request: Request, checkout: str | Path, weights: str | Path = MOCHI.name) -> torch.Tensor:
     """A video (frames, height, width, 3) in 0..1, made by tt-metal's pipeline on an open mesh.
 
     Raises RuntimeError naming all that is missing, and ValueError without guidance, which that pipeline asserts.
@@ -107,7 +107,7 @@ def describe(checkout: str | Path) -> str:
 def no_weights(weights: str | Path) -> list[str]:
     try:
         folder = find_folder(weights)
-        for part in PARTS:
+        for part in MOCHI.parts:
             Weights(folder, part)
     except (FileNotFoundError, ValueError) as error:
         return [f"Weights: {error}"]
@@ -116,7 +116,7 @@ def no_weights(weights: str | Path) -> list[str]:
 
 def no_room(mesh) -> list[str]:
     """Host memory for loading, and disk for the cut weights"""
-    lacks, cache, size = [], os.environ.get(CACHE), BF16_GIGABYTES["transformer"]
+    lacks, cache, size = [], os.environ.get(CACHE), MOCHI.gigabytes["transformer"]
     if free_memory() < HOST_GIGABYTES:
         lacks.append(f"Memory: loading takes {HOST_GIGABYTES:.0f} GB of this computer's, {free_memory():.0f} are free.")
     if cache is None and mesh.system.name in RELOADS:

@@ -7,11 +7,11 @@ import torch
 from helpers.mesh import find_backend, label
 from helpers.mochi.pipeline import cut_over_sp
 from helpers.mochi.upstream import free_memory, missing, no_weights
-from helpers.mochi.weights import BF16_GIGABYTES, MOCHI
+from helpers.mochi.weights import MOCHI
 from helpers.systems import System
 
 
-def ways(mesh, checkout: str | Path | None = None, weights: str | Path = MOCHI) -> dict[str, list[str]]:
+def ways(mesh, checkout: str | Path | None = None, weights: str | Path = MOCHI.name) -> dict[str, list[str]]:
     """Way -> what it lacks on this machine and the open mesh; nothing where it can run."""
     return {
         "silicon": no_silicon(mesh),
@@ -31,7 +31,7 @@ def no_silicon(mesh) -> list[str]:
 
 def no_memory(mesh) -> list[str]:
     """Room for the real weights alone: on each chip, and on this computer where it keeps the chips' values"""
-    each, room, whole = gigabytes_per_chip(mesh.system), mesh.system.dram_bytes / 1e9, sum(BF16_GIGABYTES.values())
+    each, room, whole = gigabytes_per_chip(mesh.system), mesh.system.dram_bytes / 1e9, sum(MOCHI.gigabytes.values())
     lacks = []
     if each > room:
         lacks.append(f"Memory: on {mesh.system} the weights take {each:.1f} GB of each chip, and it has {room:.1f}.")
@@ -44,6 +44,6 @@ def no_memory(mesh) -> list[str]:
 def gigabytes_per_chip(system: System) -> float:
     """What the real weights take of each chip: the text encoder cut over tp, the denoiser perhaps over sp too."""
     tp, sp = (system.mesh[system.axes[axis]] for axis in ("tp", "sp"))
-    denoiser = BF16_GIGABYTES["transformer"]
+    denoiser = MOCHI.gigabytes["transformer"]
     cut = tp * sp if cut_over_sp(system, denoiser * 1e9) else tp
-    return BF16_GIGABYTES["text_encoder"] / tp + denoiser / cut + BF16_GIGABYTES["vae"]
+    return MOCHI.gigabytes["text_encoder"] / tp + denoiser / cut + MOCHI.gigabytes["vae"]

@@ -1,4 +1,4 @@
-"""Reads a Mochi folder as diffusers writes it, one tensor at a time, and says in a sentence what is wrong with it.
+"""Reads a model's folder as diffusers writes it, one tensor at a time, and says in a sentence what is wrong with it.
 
 Nothing is downloaded, and only safetensors files are opened. The names and shapes that a folder must have come from
 the reference models themselves, built from the folder's config without memory for values.
@@ -6,6 +6,7 @@ the reference models themselves, built from the folder's config without memory f
 
 import json
 import math
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -13,15 +14,30 @@ from diffusers import AutoencoderKLMochi, MochiTransformer3DModel
 from huggingface_hub import snapshot_download
 from huggingface_hub.errors import HFValidationError, LocalEntryNotFoundError
 from safetensors import SafetensorError, safe_open
-from transformers import T5Config, T5EncoderModel
+from transformers import PreTrainedModel, T5EncoderModel
 
-MOCHI = "genmo/mochi-1-preview"
-PARTS = {"text_encoder": T5EncoderModel, "transformer": MochiTransformer3DModel, "vae": AutoencoderKLMochi}
-BF16_GIGABYTES = {"text_encoder": 9.5, "transformer": 20.1, "vae": 0.9}  # of the real model: parameters x 2 bytes
+
+@dataclass(frozen=True)
+class Model:
+    """A model that folders can hold, and what the real one takes."""
+
+    title: str
+    name: str  # on the Hugging Face hub
+    parts: dict[str, type]  # each part's reference: a class of diffusers or transformers
+    gigabytes: dict[str, float]  # of the real one's parts in bfloat16: parameters x 2 bytes
+    beside: tuple[str, ...] = ("tokenizer", "scheduler")  # folders without weights
+
+
+MOCHI = Model(
+    title="Mochi",
+    name="genmo/mochi-1-preview",
+    parts={"text_encoder": T5EncoderModel, "transformer": MochiTransformer3DModel, "vae": AutoencoderKLMochi},
+    gigabytes={"text_encoder": 9.5, "transformer": 20.1, "vae": 0.9},
+)
 TIED = {"encoder.embed_tokens.weight"}  # T5's second name for shared.weight; folders may have it or not
 
 
-def find_folder(weights: str | Path) -> Path:
+def find_folder(weights: str | Path, model: Model = MOCHI) -> Path:
     """The folder of a model: a path, or a model of the Hugging Face cache by its name. Never downloads.
 
     Raises FileNotFoundError naming what is missing, its size, and the command that gets it.
@@ -32,32 +48,33 @@ def find_folder(weights: str | Path) -> Path:
         return Path(snapshot_download(str(weights), local_files_only=True))
     except (LocalEntryNotFoundError, HFValidationError):
         raise FileNotFoundError(
-            f"There is no folder {weights}, and no model of that name in the Hugging Face cache. {how_to_get(PARTS)}"
+            f"There is no folder {weights}, and no model of that name in the Hugging Face cache. "
+            f"{how_to_get(model, model.parts)}"
         ) from None
 
 
-def how_to_get(parts) -> str:
-    size = sum(BF16_GIGABYTES[part] for part in parts)
-    files = " ".join(f'"{part}/*"' for part in (*parts, "tokenizer", "scheduler"))
+def how_to_get(model: Model, parts) -> str:
+    size = sum(model.gigabytes[part] for part in parts)
+    files = " ".join(f'"{part}/*"' for part in (*parts, *model.beside))
     return (
         f"Nothing is downloaded without you: the real model's {' and '.join(parts)} take about {size:.0f} GB in "
-        f"bfloat16. Get them with: hf download {MOCHI} --include model_index.json {files}"
+        f"bfloat16. Get them with: hf download {model.name} --include model_index.json {files}"
     )
 
 
 class Weights:
-    """One part of a Mochi folder: `config`, and a torch tensor for each name, read from disk when asked for.
+    """One part of a model's folder: `config`, and a torch tensor for each name, read from disk when asked for.
 
     The whole part is checked before the first tensor is read. Raises FileNotFoundError for missing files, and
     ValueError for another architecture, missing or extra names, wrong shapes and damaged files.
     """
 
-    def __init__(self, folder: str | Path, part: str):
-        self.folder, self.part = Path(folder) / part, part
+    def __init__(self, folder: str | Path, part: str, model: Model = MOCHI):
+        self.folder, self.part, self.model = Path(folder) / part, part, model
         self.config = self._read_config()
         self._files = {}  # name -> file
         shapes = self._read_headers()
-        self._compare(shapes, reference_shapes(part, self.config))
+        self._compare(shapes, reference_shapes(part, self.config, model))
         self.num_bytes = 2 * sum(math.prod(shape) for shape in shapes.values())  # on the mesh, in bfloat16
 
     def __getitem__(self, name: str) -> torch.Tensor:
@@ -68,15 +85,15 @@ class Weights:
     def _read_config(self) -> dict:
         path = self.folder / "config.json"
         if not path.exists():
-            raise FileNotFoundError(f"{path} is missing. {how_to_get([self.part])}")
+            raise FileNotFoundError(f"{path} is missing. {how_to_get(self.model, [self.part])}")
         try:
             config = json.loads(path.read_text())
         except json.JSONDecodeError as error:
             raise ValueError(f"{path} is not valid JSON ({error}). Get the file again.") from error
-        wanted = PARTS[self.part].__name__
+        wanted = self.model.parts[self.part].__name__
         found = config.get("_class_name") or (config.get("architectures") or ["nothing"])[0]
         if found != wanted:
-            raise ValueError(f"{path} describes {found}, not {wanted}: this is not a Mochi folder.")
+            raise ValueError(f"{path} describes {found}, not {wanted}: this is no folder of {self.model.title}.")
         return config
 
     def _read_headers(self) -> dict[str, tuple[int, ...]]:
@@ -101,7 +118,7 @@ class Weights:
         missing = [path.name for path in found if not path.exists()]
         if missing or not found:
             what = ", ".join(missing) or "a .safetensors file"
-            raise FileNotFoundError(f"{self.folder} lacks {what}. {how_to_get([self.part])}")
+            raise FileNotFoundError(f"{self.folder} lacks {what}. {how_to_get(self.model, [self.part])}")
         return found
 
     def _compare(self, found: dict, wanted: dict) -> None:
@@ -117,11 +134,12 @@ class Weights:
                 raise ValueError(f"{self.folder} {problem} {first}{sizes}{more}. It does not fit its config.json.")
 
 
-def reference_shapes(part: str, config: dict) -> dict[str, tuple[int, ...]]:
+def reference_shapes(part: str, config: dict, model: Model = MOCHI) -> dict[str, tuple[int, ...]]:
     """Name -> shape of every tensor of the reference model with this config."""
+    reference = model.parts[part]
     with torch.device("meta"):
-        if part == "text_encoder":
-            model = T5EncoderModel(T5Config.from_dict(config))
+        if issubclass(reference, PreTrainedModel):
+            built = reference(reference.config_class.from_dict(config))
         else:
-            model = PARTS[part].from_config(config)
-    return {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}
+            built = reference.from_config(config)
+    return {name: tuple(tensor.shape) for name, tensor in built.state_dict().items()}
