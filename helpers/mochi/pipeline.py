@@ -109,9 +109,8 @@ def cut_over_sp(system: System, num_bytes: int) -> bool:
 
 def generate(prompt: str, *, weights: str | Path, mesh=None, **settings) -> torch.Tensor:
     """A video (frames, height, width, 3) in 0..1, made on the mesh, or by diffusers where mesh is None."""
-    if mesh is not None:
-        return Mochi(mesh, weights)(prompt, **settings)
-    return by_diffusers(weights, Request(prompt, **settings))
+    request = Request(prompt, **settings)  # what cannot be made is said before anything is loaded
+    return by_diffusers(weights, request) if mesh is None else Mochi(mesh, weights)(prompt, **settings)
 
 
 def by_diffusers(weights: str | Path, request: Request) -> torch.Tensor:
