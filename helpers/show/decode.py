@@ -55,7 +55,7 @@ def footprint(change: torch.Tensor, place: tuple[int, int, int], frames: list[in
     Some frames as pictures, on a logarithmic scale with exact zeros in grey; under them every frame's mean.
     """
     latent, row, column = place
-    figure = plt.figure(figsize=(10.4, 5.0), layout="constrained")
+    figure = plt.figure(figsize=(9.0, 4.9), layout="constrained")
     grid = figure.add_gridspec(2, len(frames), height_ratios=(1, 0.95))
     largest = change.max().item()
     scale, colours = LogNorm(largest / 1e4, largest), plt.get_cmap("viridis").with_extremes(bad=PALE)
@@ -109,10 +109,10 @@ def seams_in_space(error: torch.Tensor, borders: list[int], by: str, columns: li
     borders, columns: the rows and columns (pixels) at which a new part begins.
     """
     figure, (picture, profile) = plt.subplots(
-        1, 2, figsize=(8.2, 4.4), layout="constrained", width_ratios=(1.35, 1), sharey=True
+        1, 2, figsize=(7.6, 3.9), layout="constrained", width_ratios=(1.35, 1), sharey=True
     )
     image = picture.imshow(error, cmap="viridis", vmin=0)
-    figure.colorbar(image, ax=picture, label="mean |error| (range of a pixel: 0 to 1)", shrink=0.85)
+    figure.colorbar(image, ax=picture, label="mean |error| (pixels: 0 to 1)", shrink=0.85)
     profile.plot(error.mean(1), range(len(error)), color=COLOURS[0], lw=2)
     for at in borders:
         picture.axhline(at - 0.5, color="white", lw=1.2, ls="--")
@@ -148,5 +148,5 @@ def memory(sizes: dict[str, int], capacity: int) -> Figure:
     axes.axvline(capacity / 1e9, color=INK, lw=1.5, ls="--", label=f"memory of one chip: {capacity / 1e9:.2f} GB")
     axes.set(xlabel="GB", xlim=(0, 1.15 * max(*gigabytes, capacity / 1e9)))
     axes.invert_yaxis()
-    axes.legend(frameon=False, loc="upper right")
+    axes.legend(frameon=False, loc="lower right", bbox_to_anchor=(1, 1))
     return signed(figure, "paper, not measured")
