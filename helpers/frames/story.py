@@ -1,0 +1,120 @@
+"""A story: a list of prompts -> one picture each -> a film and a page of panels.
+
+    stills = tell(prompts, make, "runs/story", seeds=7, steps=20)        # (N, H, W, 3) in 0..1
+    video.write("runs/story.mp4", film(stills))
+    comic(stills, prompts)
+
+Any function make(prompt, seed=..., **settings) -> (H, W, 3) in 0..1 can paint. No picture knows of the others.
+"""
+
+import json
+import os
+import textwrap
+from collections.abc import Callable, Sequence
+from functools import reduce
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont
+from PIL.PngImagePlugin import PngInfo
+from tqdm.auto import tqdm
+
+from helpers.frames.motion import cross_fade, to_picture
+from helpers.video import to_float, to_uint8
+
+INK, PAPER = (34, 34, 34), (255, 255, 255)
+LETTER = 14  # pixels: height of the captions
+
+
+def tell(prompts: Sequence[str], make: Callable, folder, seeds: int | Sequence[int] = 0, **settings) -> np.ndarray:
+    """Make the pictures that are not in the folder yet; all of them as (N, H, W, 3) float32 in 0..1.
+
+    seeds: one number for all pictures, or one for each. settings: what else `make` is given.
+
+    Picture 3 is 03.png, 8 bits a colour, and holds how it was made: the maker's name, prompt, seed and settings, and
+    the dates of files that these name. It is made again when any of this is different. A file is there whole or not at
+    all, so a story that was killed goes on where it was. Raises ValueError for no prompts and for seeds that do not
+    match, TypeError for settings that are not plain values.
+    """
+    if isinstance(prompts, str) or not prompts:
+        raise ValueError("a story is a list of at least one prompt")
+    seeds = [seeds] * len(prompts) if isinstance(seeds, (int, np.integer)) else list(seeds)
+    if len(seeds) != len(prompts):
+        raise ValueError(f"{len(prompts)} prompts but {len(seeds)} seeds")
+    Path(folder).mkdir(parents=True, exist_ok=True)
+    stills, bar = [], tqdm(list(zip(prompts, seeds)), unit="picture")
+    for number, (prompt, seed) in enumerate(bar):
+        bar.set_description(f"picture {number + 1}/{len(prompts)}")
+        path, made = Path(folder, f"{number:02d}.png"), recipe(make, prompt, seed, settings)
+        picture = _read(path, made)
+        if picture is None:
+            picture = to_picture(make(prompt, seed=seed, **settings))
+            _write(path, picture, made)
+        if stills and picture.shape != stills[0].shape:
+            raise ValueError(f"picture {number} is {picture.shape[:2]}, the first one {stills[0].shape[:2]}")
+        stills.append(picture)
+    return to_float(np.stack(stills))
+
+
+def recipe(make: Callable, prompt: str, seed: int, settings: dict) -> str:
+    """All that a picture depends on, as JSON. Of settings that name a file or a folder the newest date counts too."""
+    maker = getattr(make, "func", make)  # of a functools.partial
+    parts = {"make": getattr(maker, "__qualname__", type(maker).__qualname__), "prompt": prompt, "seed": int(seed)}
+    try:
+        return json.dumps(parts | {name: _dated(value) for name, value in settings.items()}, sort_keys=True)
+    except TypeError as error:
+        raise TypeError(f"settings are plain values; give the rest by functools.partial(make, ...): {error}") from None
+
+
+def film(stills, hold: int = 12, fade: int = 6) -> np.ndarray:
+    """Stills (N, H, W, 3) -> a video (T, H, W, 3): each stands for `hold` frames, the last `fade` over the next one's.
+
+    T = N * hold - (N - 1) * fade. Hard cuts need no film: np.repeat(stills, hold, axis=0).
+    """
+    return reduce(lambda before, after: cross_fade(before, after, fade), [np.stack([still] * hold) for still in stills])
+
+
+def comic(stills, captions: Sequence[str], columns: int = 4, side: int = 192) -> Image.Image:
+    """A page of numbered panels, `side` pixels wide, with a caption under each."""
+    stills = to_uint8(stills)
+    if len(captions) != len(stills):
+        raise ValueError(f"{len(stills)} pictures but {len(captions)} captions")
+    high = round(side * stills.shape[1] / stills.shape[2])
+    texts = [textwrap.fill(f"{n + 1}. {caption}", max(8, 2 * side // LETTER)) for n, caption in enumerate(captions)]
+    strip = max(text.count("\n") + 1 for text in texts) * (LETTER + 4) + 8
+    columns = min(columns, len(stills))
+    gap, rows = 10, -(-len(stills) // columns)
+    page = Image.new("RGB", (columns * (side + gap) + gap, rows * (high + strip + gap) + gap), PAPER)
+    draw, font = ImageDraw.Draw(page), ImageFont.load_default(LETTER)
+    for number, (still, text) in enumerate(zip(stills, texts)):
+        x, y = gap + number % columns * (side + gap), gap + number // columns * (high + strip + gap)
+        page.paste(Image.fromarray(still).resize((side, high), Image.Resampling.BICUBIC), (x, y))
+        draw.rectangle((x - 2, y - 2, x + side + 1, y + high + 1), outline=INK, width=2)
+        draw.multiline_text((x, y + high + 5), text, fill=INK, font=font, spacing=4)
+    return page
+
+
+def _dated(value):
+    """A path that exists gets the date of its newest file: weights that were trained again are other weights."""
+    if not isinstance(value, (str, Path)) or not os.path.exists(value):
+        return value
+    newest = max(file.stat().st_mtime_ns for file in [Path(value), *Path(value).rglob("*")])
+    return [str(value), newest]
+
+
+def _read(path: Path, made: str) -> np.ndarray | None:
+    """The picture in the file, (H, W, 3) uint8, if it is whole and made in just this way."""
+    try:
+        with Image.open(path) as image:
+            image.load()
+            return np.asarray(image) if image.text.get("made") == made else None
+    except (OSError, SyntaxError):  # none there, or damaged: PIL says "broken PNG" with a SyntaxError
+        return None
+
+
+def _write(path: Path, picture: np.ndarray, made: str) -> None:
+    """Beside its place first and then moved there in one step, so that no half a file is ever taken for a whole one."""
+    info, part = PngInfo(), path.with_suffix(".part")
+    info.add_text("made", made)
+    Image.fromarray(picture).save(part, format="png", pnginfo=info)
+    os.replace(part, path)
