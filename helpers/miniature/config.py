@@ -34,9 +34,9 @@ DEFAULT = {
         "minutes": 50.0, "batch": 2, "rate": 2e-3, "muon": 0.02, "kl_target": 2.5, "crops": 1,
         "phases": ((0.55, 96, 7), (1.0, 96, 19)), "check_every": 500, "ahead": 1,
     },
-    "latents": {"clips": 3000, "batch": 4, "captions": 6},
+    "latents": {"clips": 2500, "batch": 4, "captions": 6},
     "transformer_training": {
-        "minutes": 60.0, "batch": 32, "rate": 1e-3, "muon": 0.02, "drop": 0.1,
+        "minutes": 58.0, "batch": 32, "rate": 1e-3, "muon": 0.02, "drop": 0.1,
         "check_every": 200,
     },
 }  # fmt: skip
