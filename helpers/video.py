@@ -5,6 +5,7 @@ list of PIL images (what a diffusers pipeline returns).
 """
 
 import base64
+import os
 import tempfile
 from pathlib import Path
 
@@ -42,6 +43,7 @@ def to_float(frames) -> np.ndarray:
 def write(path, frames, fps: float = 12, crf: int = 18, made_by: str = "") -> Path:
     """Write H.264 (yuv420p, faststart), which every browser plays. The same frames give the same bytes.
 
+    The file is there whole or not at all: it is moved to its place in one step.
     made_by goes into the file as its comment: give helpers.mesh.label(mesh) for what a mesh made.
     """
     frames = to_uint8(frames)
@@ -54,14 +56,18 @@ def write(path, frames, fps: float = 12, crf: int = 18, made_by: str = "") -> Pa
     path.parent.mkdir(parents=True, exist_ok=True)
     options = ["-crf", str(crf), "-movflags", "+faststart", *DETERMINISTIC]
     options += ["-metadata", f"comment={made_by}"] if made_by else []
-    writer = imageio_ffmpeg.write_frames(
-        str(path), (width, height), fps=fps, codec="libx264", pix_fmt_out="yuv420p", macro_block_size=2,
-        output_params=options,
-    )  # fmt: skip
-    writer.send(None)
-    for frame in frames:
-        writer.send(np.ascontiguousarray(frame))
-    writer.close()
+    with tempfile.TemporaryDirectory() as folder:
+        made, part = Path(folder, path.name), path.with_name(path.name + ".part")
+        writer = imageio_ffmpeg.write_frames(
+            str(made), (width, height), fps=fps, codec="libx264", pix_fmt_out="yuv420p", macro_block_size=2,
+            output_params=options,
+        )  # fmt: skip
+        writer.send(None)
+        for frame in frames:
+            writer.send(np.ascontiguousarray(frame))
+        writer.close()
+        part.write_bytes(made.read_bytes())
+    os.replace(part, path)
     return path
 
 

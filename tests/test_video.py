@@ -1,3 +1,8 @@
+import os
+import subprocess
+import sys
+import time
+
 import numpy as np
 import pytest
 import torch
@@ -20,6 +25,23 @@ def test_round_trip_keeps_frames_and_rate(tmp_path, clip):
     back, fps = video.read(path)
     assert back.shape == clip.shape and back.dtype == np.uint8 and fps == 12
     assert psnr(back, clip) > 30
+
+
+def test_a_killed_write_leaves_what_was_there(tmp_path, clip):
+    path = video.write(tmp_path / "clip.mp4", clip)
+    before = path.read_bytes()
+    program = "import sys, numpy, helpers.video as v\n"
+    program += "v.write(sys.argv[1], numpy.random.default_rng(0).integers(0, 255, (300, 128, 128, 3), numpy.uint8))"
+    scratch = tmp_path / "scratch"
+    scratch.mkdir()
+    with subprocess.Popen([sys.executable, "-c", program, path], env=os.environ | {"TMPDIR": str(scratch)}) as process:
+        while process.poll() is None and not list(scratch.rglob("clip.mp4")):
+            time.sleep(0.01)
+        assert process.poll() is None, "too quick to be killed"
+        process.kill()
+    assert path.read_bytes() == before
+    video.write(path, clip[::-1])
+    assert path.read_bytes() != before and not list(tmp_path.glob("*.part"))
 
 
 def test_same_frames_same_bytes(tmp_path, clip):
