@@ -178,15 +178,12 @@ def test_what_is_free_is_read_from_this_machine(tmp_path):
 
 def test_on_an_emulated_mesh_each_way_says_what_it_lacks(mesh, monkeypatch):
     monkeypatch.setattr(ways, "find_backend", lambda: "emulated")
-    monkeypatch.setattr(ways, "free_memory", lambda: 8.0)
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     found = ways.ways(mesh, weights="nobody/nothing")
     assert found["silicon"] == ["Chips: there are none. Tenstorrent's driver would show them as /dev/tenstorrent."]
     assert found["CUDA"] == [f"Card: PyTorch {torch.__version__} finds none here."]
-    assert (
-        "hf download" in found["real weights"][0]
-        and "30 GB of weights alone, and 8 GB are free" in found["real weights"][1]
-    )
+    assert "hf download" in found["real weights"][0]
+    assert found["real weights"][1].startswith("Chips: the open mesh is emulated galaxy 4x8, so this CPU would compute")
     assert {said.partition(":")[0] for said in found["upstream tt_dit"]} >= {"Chips", "Checkout", "Weights"}
     monkeypatch.setattr(ways, "find_backend", lambda: "silicon")
     assert ways.no_silicon(mesh)[0].startswith("Mesh: there are chips, and the open mesh is emulated galaxy 4x8.")
@@ -205,4 +202,4 @@ def test_the_real_weights_on_each_chip(system, gigabytes, monkeypatch):
     assert ways.gigabytes_per_chip(SYSTEMS[system]) == pytest.approx(gigabytes)
     mesh = SimpleNamespace(system=SYSTEMS[system], backend="silicon")
     said = f"the weights take {gigabytes:.1f} GB of each chip, and it has 12.9."
-    assert [said in lack for lack in ways.no_memory(mesh)] == ([True] if gigabytes > 12.9 else [])
+    assert [said in lack for lack in ways.no_chips_for_it(mesh)] == ([True] if gigabytes > 12.9 else [])
