@@ -134,6 +134,15 @@ def test_widgets_leave_their_static_picture(toy):
     assert "widget-view" not in path.read_text() and "widget-state" not in path.read_text()
 
 
+def test_of_two_forms_of_a_picture_the_smaller_one_stays(toy):
+    picture = "import numpy\nfrom PIL import Image\nImage.fromarray({})"
+    noise = picture.format("numpy.random.default_rng(0).integers(0, 255, (64, 64, 3), numpy.uint8)")
+    path = toy("01_toy", noise, picture.format("numpy.eye(256, dtype=numpy.uint8)"))
+    assert notebooks.refresh(path) is None
+    kinds = [set(cell.outputs[0].data) for cell in nbformat.read(path, as_version=4).cells[1:]]
+    assert kinds == [{"text/plain", "image/jpeg"}, {"text/plain", "image/png"}]
+
+
 def test_tracebacks_name_files_without_the_checkout(toy):
     path = toy("01_toy", (f"raise ValueError('{ROOT}/helpers/x.py')", "raises-exception"))
     source = path.read_text()

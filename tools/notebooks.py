@@ -41,6 +41,14 @@ def without_widget(output) -> bool:
     return live is None or set(output.data) > {"text/plain"}
 
 
+def with_one_picture(output):
+    """A PIL image comes as PNG and as JPEG. The smaller one is enough."""
+    kinds = {"image/png", "image/jpeg"} & set(output.get("data", {}))
+    if len(kinds) == 2:
+        output.data.pop(max(kinds, key=lambda kind: len(output.data[kind])))
+    return output
+
+
 def joined(outputs: list) -> list:
     """What is printed arrives in pieces of chance length; pieces that follow each other become one.
 
@@ -70,7 +78,7 @@ def tidy(notebook):
         for key in VOLATILE:
             cell.metadata.pop(key, None)
         if cell.cell_type == "code":
-            shown = [output for output in joined(cell.outputs) if without_widget(output)]
+            shown = [with_one_picture(output) for output in joined(cell.outputs) if without_widget(output)]
             cell.outputs = without_folder(shown, str(ROOT))
     notebook.metadata = nbformat.from_dict({
         "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
