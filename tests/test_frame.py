@@ -69,7 +69,7 @@ ORDER = [
     ["mochi", "frames"],
     ["mochi.pipeline", "mochi.upstream", "mochi.ways"],
     ["planner", "miniature", "exercises", "show"],
-    ["explorer", "studio"],
+    ["explorer", "studio", "camera"],
 ]
 LINES = {module: n for n, line in enumerate(ORDER) for module in line}
 

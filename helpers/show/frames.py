@@ -1,0 +1,99 @@
+"""Pictures of notebook 05: where a camera goes on a still, and how coherent videos of one prompt are."""
+
+import matplotlib.pyplot as plt
+from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
+from matplotlib.ticker import MaxNLocator
+
+from helpers.frames.motion import pixels, to_picture
+from helpers.show import COLOURS, INK, LINK, signed
+
+BOXES = {"start": (COLOURS[0], "-"), "end": (COLOURS[5], "--")}
+# measure: (its name, what winning means)
+MEASURES = {
+    "temporal_flickering": ("temporal flickering", "flickers least"),
+    "subject_consistency": ("subject consistency", "keeps its subject best"),
+    "motion_smoothness": ("motion smoothness", "moves most smoothly"),
+    "dynamic_degree": ("dynamic degree", "moves most"),
+}
+
+Measures = dict[str, dict[str, float]]  # name of a video: what helpers.metrics.coherence says of it
+
+
+def camera(picture, start, end, by: str) -> Figure:
+    """A picture (H, W, 3) with the boxes of a Ken Burns, and beside it what the camera sees in each.
+
+    Boxes are (left, top, right, bottom) as helpers.frames.motion takes them. Raises ValueError as it does.
+    """
+    picture = to_picture(picture)
+    height, width, _ = picture.shape
+    boxes = {name: pixels(box, picture, name) for name, box in (("start", start), ("end", end))}
+    figure, (whole, *views) = plt.subplots(
+        1, 3, figsize=(9.6, 3.4 * min(1.3, height / width) + 0.4), width_ratios=(1.2, 1, 1), layout="constrained"
+    )
+    whole.imshow(picture, extent=(0, width, height, 0))
+    for view, (name, (left, top, right, bottom)) in zip(views, boxes.items()):
+        colour, style = BOXES[name]
+        box = Rectangle((left, top), right - left, bottom - top, fill=False, ec=colour, lw=2.5, ls=style, label=name)
+        box.set_clip_on(False)
+        whole.add_patch(box)
+        view.imshow(picture, extent=(0, width, height, 0))
+        view.set(xlim=(left, right), ylim=(bottom, top), xticks=[], yticks=[])
+        view.set_title(f"{name}: {right - left:.0f} x {bottom - top:.0f} pixels", fontsize=11)
+        view.spines[:].set(color=colour, lw=2.5, ls=style)
+    for a, b in ((0, 1), (2, 1), (0, 3), (2, 3)):  # from corner to corner
+        (x0, x1), (y0, y1) = ([box[n] for box in boxes.values()] for n in (a, b))
+        whole.plot((x0, x1), (y0, y1), color=LINK, lw=1, ls=":")
+    whole.set(xlabel="x (pixels)", ylabel="y (pixels)", xlim=(0, width), ylim=(height, 0))
+    whole.set_title("where the camera goes", fontsize=11)
+    whole.legend(loc="lower left", fontsize=9)
+    return signed(figure, by)
+
+
+def coherence(measures: Measures, by: str) -> Figure:
+    """One panel a measure, one dot a video. Each panel has its own scale: the differences are small."""
+    names = list(measures)
+    figure, panels = plt.subplots(
+        1, len(MEASURES), sharey=True, figsize=(10.4, 0.42 * len(names) + 1.5), layout="constrained"
+    )
+    for panel, (measure, (title, _)) in zip(panels, MEASURES.items()):
+        values = [measures[name][measure] for name in names]
+        low, span = min(values), max(max(values) - min(values), 1e-3)
+        for row, value in enumerate(values):
+            panel.plot(value, row, "o", ms=9, color=COLOURS[row % len(COLOURS)], mec=INK, mew=0.6)
+            panel.annotate(f"{value:.3f}", (value, row), (8, 0), textcoords="offset points", va="center", fontsize=9)
+        panel.set(xlim=(low - 0.12 * span, low + 1.6 * span), ylim=(len(names) - 0.5, -0.5))
+        panel.set_yticks(range(len(names)), names, fontsize=10)
+        panel.set_title(title, fontsize=11)
+        panel.set_xlabel(
+            "share of blocks that move" if measure == "dynamic_degree" else "1: as a still picture", fontsize=9
+        )
+        panel.set_xticks([tick for tick in MaxNLocator(3).tick_values(low, low + span) if low <= tick <= 1])
+        panel.grid(axis="y", alpha=0.25)
+        panel.spines[["top", "right"]].set_visible(False)
+    return signed(figure, by)
+
+
+def table(measures: Measures) -> str:
+    """The same as text, a line for each video."""
+    wide = max(len(name) for name in measures) + 2
+    head = " " * wide + "".join(f"{title:>21}" for title, _ in MEASURES.values())
+    rows = [
+        f"{name:{wide}}" + "".join(f"{row[measure]:21.3f}" for measure in MEASURES) for name, row in measures.items()
+    ]
+    return "\n".join([head, *rows])
+
+
+def finding(measures: Measures) -> str:
+    """What the numbers say, in one sentence: who wins what, and whether what moves most is what flickers most."""
+    wins = {}
+    for measure, (_, phrase) in MEASURES.items():
+        best = max(measures, key=lambda name: measures[name][measure])
+        wins.setdefault(best, []).append(f"{phrase} ({measures[best][measure]:.3f})")
+    said = "; ".join(f"'{name}' {' and '.join(phrases)}" for name, phrases in wins.items())
+    flicker, motion = ({n: row[m] for n, row in measures.items()} for m in ("temporal_flickering", "dynamic_degree"))
+    if max(motion, key=motion.get) == min(flicker, key=flicker.get):
+        return f"{said}, but it also flickers most."
+    if min(motion, key=motion.get) == max(flicker, key=flicker.get):
+        return f"{said}; what flickers least is what moves least."
+    return said + "."

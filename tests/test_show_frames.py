@@ -1,0 +1,57 @@
+"""The pictures and sentences of notebook 05 hold the numbers that they were given."""
+
+import numpy as np
+import pytest
+from matplotlib.patches import Rectangle
+
+from helpers.show import frames as draw
+
+STEADY = {"temporal_flickering": 0.99, "subject_consistency": 0.8, "motion_smoothness": 0.98, "dynamic_degree": 0.1}
+LIVELY = {"temporal_flickering": 0.91, "subject_consistency": 0.9, "motion_smoothness": 0.95, "dynamic_degree": 0.7}
+MIDDLE = {"temporal_flickering": 0.95, "subject_consistency": 0.85, "motion_smoothness": 0.97, "dynamic_degree": 0.3}
+ALL = {"steady": STEADY, "lively": LIVELY, "middle": MIDDLE}
+
+
+def test_the_table_has_every_number():
+    head, *rows = draw.table(ALL).splitlines()
+    assert head.split() == [word for title, _ in draw.MEASURES.values() for word in title.split()]
+    for row, (name, measures) in zip(rows, ALL.items()):
+        assert row.split() == [name, *(f"{measures[measure]:.3f}" for measure in draw.MEASURES)]
+
+
+def test_the_sentence_names_the_winners():
+    sentence = draw.finding(ALL)
+    assert "'steady' flickers least (0.990) and moves most smoothly (0.980)" in sentence
+    assert "'lively' keeps its subject best (0.900) and moves most (0.700), but it also flickers most." in sentence
+    assert "middle" not in sentence
+
+
+def test_the_sentence_follows_the_numbers():
+    calm = ALL | {"lively": LIVELY | {"temporal_flickering": 0.96}}  # now middle flickers most
+    assert draw.finding(calm).endswith("; what flickers least is what moves least.")
+    calm["middle"] = MIDDLE | {"dynamic_degree": 0.05}
+    assert draw.finding(calm).endswith("moves most (0.700).")
+    assert "'middle' moves most (0.900)" in draw.finding(ALL | {"middle": MIDDLE | {"dynamic_degree": 0.9}})
+
+
+def test_dots_stand_at_their_numbers():
+    figure = draw.coherence(ALL, "somebody")
+    assert len(figure.axes) == 4
+    for panel, measure in zip(figure.axes, draw.MEASURES):
+        dots = [(dot.get_xdata()[0], dot.get_ydata()[0]) for dot in panel.lines]
+        assert dots == [(measures[measure], row) for row, measures in enumerate(ALL.values())]
+        assert [text.get_text() for text in panel.texts] == [f"{x:.3f}" for x, _ in dots]
+    assert [label.get_text() for label in figure.axes[0].get_yticklabels()] == list(ALL)
+    draw.coherence({"same": STEADY, "again": STEADY}, "somebody")  # no span at all
+
+
+def test_the_camera_shows_both_boxes_and_what_is_in_them():
+    picture = np.random.default_rng(0).random((48, 96, 3))
+    figure = draw.camera(picture, (0, 0, 1, 1), (24, 6, 72, 30), "somebody")
+    whole, start, end = figure.axes
+    boxes = [patch.get_bbox().bounds for patch in whole.patches if isinstance(patch, Rectangle)]
+    assert boxes == [(0, 0, 96, 48), (24, 6, 48, 24)]
+    assert end.get_xlim() == (24, 72) and end.get_ylim() == (30, 6) and start.get_ylim() == (48, 0)
+    assert start.get_title() == "start: 96 x 48 pixels" and end.get_title() == "end: 48 x 24 pixels"
+    with pytest.raises(ValueError, match="end .* leaves the picture"):
+        draw.camera(picture, (0, 0, 1, 1), (24, 6, 120, 54), "somebody")
