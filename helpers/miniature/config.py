@@ -36,7 +36,7 @@ DEFAULT = {
     },
     "latents": {"clips": 2500, "batch": 4, "captions": 6},
     "transformer_training": {
-        "minutes": 58.0, "batch": 32, "rate": 1e-3, "muon": 0.02, "drop": 0.1,
+        "minutes": 49.0, "batch": 32, "rate": 1e-3, "muon": 0.02, "drop": 0.1,
         "check_every": 200,
     },
 }  # fmt: skip
