@@ -3,6 +3,7 @@ import math
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from helpers import metrics
 
@@ -97,6 +98,49 @@ def test_dynamic_degree_is_the_share_that_moves(picture):
 def test_noise_below_sight_is_no_motion(still):
     noisy = still + np.random.default_rng(3).normal(0, 0.01, still.shape)
     assert metrics.dynamic_degree(noisy) == 0
+
+
+@pytest.fixture
+def noise():
+    """Every value of every frame drawn anew between 0 and 1."""
+    return np.random.default_rng(5).random((41, 64, 64, 3)).astype(np.float32)
+
+
+def test_noise_by_hand(noise):
+    # Two uniform numbers are 1/3 apart on average. A third one is E[m^2] = 1/24 + 1/4 = 7/24 from the mean m of two.
+    assert metrics.temporal_flickering(noise) == pytest.approx(1 - 1 / 3, abs=2e-3)
+    assert metrics.motion_smoothness(noise) == pytest.approx(1 - 7 / 24, abs=2e-3)
+    assert metrics.subject_consistency(noise) == pytest.approx(0, abs=0.03)
+    assert metrics.dynamic_degree(noise[:5]) > 0.98  # 224 other places, and no reason to stay
+
+
+def test_a_linear_pan_by_hand():
+    """A plane that rises by 2 a pixel to the right and by 3 downwards; the camera goes 3 to the right and 1 down."""
+    y, x = np.mgrid[:32, :56]
+    plane = (2 * x + 3 * y)[..., None].repeat(3, -1).astype(np.uint8)
+    pan = np.stack([plane[t : t + 24, 3 * t : 3 * t + 32] for t in range(9)])
+    assert metrics.temporal_flickering(pan) == pytest.approx(1 - 9 / 255, abs=1e-6)
+    assert metrics.motion_smoothness(pan) == pytest.approx(1, abs=1e-6)
+    assert metrics.subject_consistency(pan) == pytest.approx(1, abs=1e-6), "brighter, but of one shape"
+    assert metrics.dynamic_degree(pan) == 1
+    assert metrics.dynamic_degree(pan, threshold=8) == 0
+
+
+def test_shuffled_frames_are_less_coherent_than_the_pan(picture):
+    smooth = np.asarray(Image.fromarray((picture[:12, :16] * 255).astype(np.uint8)).resize((128, 96)))
+    pan = np.stack([smooth[20:84, t : t + 96] for t in range(0, 30, 2)])
+    shuffled = pan[np.random.default_rng(0).permutation(15)]
+    assert metrics.dynamic_degree(pan[:4]) > 0.9
+    for measure in (metrics.temporal_flickering, metrics.subject_consistency, metrics.motion_smoothness):
+        assert measure(shuffled) < measure(pan) - 0.02, measure
+    for measure in (metrics.temporal_flickering, metrics.motion_smoothness):
+        assert measure(pan[::-1]) == pytest.approx(measure(pan), abs=1e-6), "neither knows the arrow of time"
+
+
+def test_flow_of_a_pan_points_against_the_camera(picture):
+    big = np.tile(picture, (2, 2, 1))
+    pan = np.stack([big[2 * t : 2 * t + 40, 4 * t : 4 * t + 56] for t in range(4)])
+    assert (metrics.optical_flow(pan)[:, 1:, 1:] == (-2, -4)).all()
 
 
 def test_too_short_or_too_small():
