@@ -68,7 +68,7 @@ def coherence(measures: Measures, by: str) -> Figure:
         panel.set_xlabel(
             "share of blocks that move" if measure == "dynamic_degree" else "1: as a still picture", fontsize=9
         )
-        panel.set_xticks([tick for tick in MaxNLocator(3).tick_values(low, low + span) if low <= tick <= 1])
+        panel.set_xticks([tick for tick in MaxNLocator(2).tick_values(low, low + span) if low <= tick <= 1])
         panel.grid(axis="y", alpha=0.25)
         panel.spines[["top", "right"]].set_visible(False)
     return signed(figure, by)
