@@ -1,11 +1,13 @@
-"""The mesh explorer: choose how a tensor is placed, and look at what one chip holds."""
+"""Pictures to turn over: the mesh explorer, and a slider over pictures of a video."""
 
 from base64 import b64encode
+from collections.abc import Callable
 
 import ipywidgets
 import torch
 import ttnn
 from IPython.core.pylabtools import print_figure
+from matplotlib.figure import Figure
 
 from helpers import show
 from helpers.tensors import placement, shard
@@ -40,9 +42,31 @@ class Explorer:
         part = f"tokens {down.start}-{down.stop - 1}, features {right.start}-{right.stop - 1}"
         title = f"{self.how.value}\nchip {chip} holds {part}"
         figure = show.holdings({title: self.placed[self.how.value]}, chip)
-        return print_figure(figure, "png", bbox_inches=None, dpi=130)  # one size whatever the title
+        return png(figure)
 
     def _repr_mimebundle_(self, **options):
         controls = ipywidgets.HBox([self.how, self.row, self.col])
         live = ipywidgets.VBox([controls, self.picture])._repr_mimebundle_(**options)
         return live | {"image/png": b64encode(self.picture.value).decode()}
+
+
+class Slider:
+    """A slider over pictures of a video. Where widgets do not run, `still` stands in: all of them in one figure.
+
+    draw: makes the figure of one of the options, when it is chosen.
+    """
+
+    def __init__(self, name: str, options: list[str], draw: Callable[[str], Figure], still: Figure):
+        self.still = still
+        self.slider = ipywidgets.SelectionSlider(options=options, value=options[-1], description=name)
+        self.picture = ipywidgets.Image(value=png(draw(options[-1])), format="png")
+        self.slider.observe(lambda change: setattr(self.picture, "value", png(draw(change.new))), "value")
+
+    def _repr_mimebundle_(self, **options):
+        live = ipywidgets.VBox([self.slider, self.picture])._repr_mimebundle_(**options)
+        stored = print_figure(self.still, "jpeg", dpi=75)  # a notebook has a megabyte for all its pictures
+        return live | {"image/jpeg": b64encode(stored).decode()}
+
+
+def png(figure: Figure) -> bytes:
+    return print_figure(figure, "png", bbox_inches=None, dpi=130)  # one size whatever the title

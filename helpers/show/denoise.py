@@ -1,0 +1,211 @@
+"""Pictures of notebook 03: tokens and where they lie, the block and its collectives, the ring, the way to the video."""
+
+import matplotlib.pyplot as plt
+import numpy as np
+import torch
+from matplotlib.figure import Figure
+from matplotlib.patches import FancyArrowPatch, FancyBboxPatch, Rectangle
+
+from helpers.show import COLOURS, INK, LINK, PALE, signed
+
+PAPER = "on paper"
+
+
+def tokens(grid: tuple[int, int, int], chips: int, by: str) -> Figure:
+    """Every token of a video's latents (frames, rows, columns) in the colour of the chip along sp that has it, and the
+    number of the first in each row. Tokens are padded to whole tiles of 32 on every chip; the title says by how many.
+    """
+    frames, rows, columns = grid
+    length = frames * rows * columns
+    block = -(-length // (32 * chips)) * 32
+    figure, panels = plt.subplots(1, frames, figsize=(0.31 * columns * frames + 0.6, 0.31 * rows + 1.5), squeeze=False)
+    for frame, panel in enumerate(panels[0]):
+        for place in range(rows * columns):
+            number, (row, column) = frame * rows * columns + place, divmod(place, columns)
+            colour = COLOURS[number // block % len(COLOURS)]
+            panel.add_patch(Rectangle((column, row), 1, 1, fc=colour, ec="white", lw=0.8, alpha=0.45))
+            if column == 0:
+                panel.text(0.5, row + 0.5, number, ha="center", va="center", fontsize=8, color=INK)
+        panel.set(xlim=(0, columns), ylim=(rows, 0), aspect="equal", xticks=[], yticks=[])
+        panel.set_title(f"latent frame {frame}", fontsize=9)
+        panel.spines[:].set_visible(False)
+    empty = [chip for chip in range(chips) if chip * block >= length]
+    shown = [
+        Rectangle((0, 0), 1, 1, fc="white" if chip in empty else COLOURS[chip % len(COLOURS)], ec=LINK, alpha=0.45)
+        for chip in range(chips)
+    ]
+    names = [f"chip {chip}{' (nothing but padding)' * (chip in empty)}" for chip in range(chips)]
+    figure.legend(shown, names, loc="lower left", ncols=chips, frameon=False, fontsize=9, handlelength=1,
+                  columnspacing=1)  # fmt: skip
+    where = f"on each of {chips} chips" if chips > 1 else "on one chip"
+    figure.suptitle(
+        f"{length} tokens, {block} places {where}: {block * chips - length} places are padding", fontsize=12
+    )
+    figure.subplots_adjust(0.01, 0.16, 0.99, 0.8, wspace=0.08)
+    return signed(figure, by)
+
+
+def waves(cosines: torch.Tensor, pairs: list[int], title: str, by: str) -> Figure:
+    """The cosine of the angle by which pairs of numbers are turned, (pairs, frames, rows, columns), and their numbers.
+
+    Above over the first frame, below over width and time in the middle row.
+    """
+    count, _, rows, _ = cosines.shape
+    figure, panels = plt.subplots(2, count, figsize=(1.65 * count + 1.3, 4.1), layout="constrained", squeeze=False)
+    for pair, cosine, (above, below) in zip(pairs, cosines, panels.T):
+        for panel, plane in ((above, cosine[0]), (below, cosine[:, rows // 2])):
+            image = panel.imshow(plane, cmap="PuOr", vmin=-1, vmax=1, aspect="auto", interpolation="nearest")
+            panel.set(xticks=[], yticks=[])
+        above.set_title(f"pair {pair}", fontsize=10)
+        below.set_xlabel("width", fontsize=9)
+    panels[0][0].set_ylabel("height", fontsize=9)
+    panels[1][0].set_ylabel("time", fontsize=9)
+    figure.suptitle(title, fontsize=12)
+    figure.colorbar(image, ax=panels, label="cosine of the angle", shrink=0.9)
+    return signed(figure, by)
+
+
+def reach(scores: torch.Tensor, later: tuple[int, ...], by: str) -> Figure:
+    """Scores of one query with equal keys at every other place, (heads, frames, rows, columns) of differences.
+
+    Columns are heads, rows are by how many latent frames the key is later. All on one scale.
+    """
+    figure, panels = plt.subplots(
+        len(later), len(scores), figsize=(1.9 * len(scores) + 1.4, 1.9 * len(later) + 0.6),
+        layout="constrained", squeeze=False,
+    )  # fmt: skip
+    limit = scores.abs().max().item()
+    for row, frames in zip(panels, later):
+        for head, panel in enumerate(row):
+            image = panel.imshow(scores[head, frames], cmap="PuOr", vmin=-limit, vmax=limit)
+            panel.set(xticks=[], yticks=[])
+        row[0].set_ylabel(f"{frames} frames later" if frames else "same frame", fontsize=9)
+    for head, panel in enumerate(panels[0]):
+        panel.set_title(f"head {head}", fontsize=10)
+    figure.suptitle("How well a key fits the query in the centre, by its place alone", fontsize=12)
+    figure.colorbar(image, ax=panels, label="score (1: the same place)", shrink=0.9)
+    return signed(figure, by)
+
+
+# What each step of a block does: its text, and what it takes part in.
+STEPS = (
+    ("norm", "own tokens"), ("q, k, v\ncolumns", "own heads"), ("turn\nq and k", "own heads"),
+    ("K, V go\naround", "over sp"), ("attention", "own heads"), ("out\nrows", "own heads"), ("all_reduce", "over tp"),
+    ("norm", "own tokens"), ("up, gate\ncolumns", "own heads"), ("silu, ×", "own heads"), ("down\nrows", "own heads"),
+    ("all_reduce", "over tp"),
+)  # fmt: skip
+PARTS = {
+    "own tokens": ("a chip's tokens, all features", PALE),
+    "own heads": ("a chip's tokens, its heads or columns", COLOURS[4]),
+    "over sp": ("chips along sp exchange", COLOURS[1]),
+    "over tp": ("chips along tp exchange", COLOURS[3]),
+}
+
+
+def block() -> Figure:
+    """The steps of a block of the video stream, half by half, coloured by who takes part."""
+    figure, axes = plt.subplots(figsize=(10.4, 3.7), layout="constrained")
+    split = next(n for n, (text, _) in enumerate(STEPS) if text == "all_reduce") + 1
+    for row, steps in enumerate((STEPS[:split], STEPS[split:])):
+        for column, (text, part) in enumerate(steps):
+            box = FancyBboxPatch(
+                (column, 2 * row), 0.72, 0.8, "round,pad=0.04", fc=PARTS[part][1], ec=INK, lw=0.9, alpha=0.75
+            )
+            axes.add_patch(box)
+            axes.text(column + 0.36, 2 * row + 0.4, text, ha="center", va="center", fontsize=9.5, color=INK)
+            arrow(axes, (column + 0.78, 2 * row + 0.4), (column + 0.95, 2 * row + 0.4))
+        end = len(steps)
+        axes.text(end + 0.1, 2 * row + 0.4, "+", ha="center", va="center", fontsize=20, color=INK)
+        axes.plot([-0.55, -0.55, end + 0.1], [2 * row + 0.4, 2 * row - 0.42, 2 * row - 0.42], color=LINK, lw=1.5)
+        arrow(axes, (end + 0.1, 2 * row - 0.42), (end + 0.1, 2 * row + 0.22))
+        arrow(axes, (-0.75, 2 * row + 0.4), (-0.06, 2 * row + 0.4))
+        axes.text(-0.85, 2 * row + 0.4, "x", ha="right", va="center", fontsize=13, color=INK)
+    shown = [Rectangle((0, 0), 1, 1, fc=colour, ec=INK, alpha=0.75) for _, colour in PARTS.values()]
+    axes.legend(shown, [text for text, _ in PARTS.values()], loc="upper center", bbox_to_anchor=(0.5, 0.02), ncols=2,
+                frameon=False, fontsize=10)  # fmt: skip
+    axes.set(xlim=(-1.2, split + 0.5), ylim=(3.0, -0.7), xticks=[], yticks=[])
+    axes.spines[:].set_visible(False)
+    return signed(figure, PAPER)
+
+
+def arrow(axes, start: tuple[float, float], end: tuple[float, float]) -> None:
+    axes.add_patch(FancyArrowPatch(start, end, arrowstyle="-|>", mutation_scale=10, color=LINK, lw=1.5, shrinkA=0,
+                                   shrinkB=0))  # fmt: skip
+
+
+def ring(chips: int) -> Figure:
+    """Which block of keys each chip has after each hand-over: the number is how often the block has been passed on."""
+    figure, axes = plt.subplots(figsize=(0.58 * chips + 3.0, 0.52 * chips + 1.6), layout="constrained")
+    steps = (np.arange(chips)[:, None] - np.arange(chips)[None]) % chips
+    axes.imshow(steps, cmap="Blues", vmax=2 * chips)  # pale, so that the numbers can be read
+    for chip, source in np.ndindex(chips, chips):
+        axes.text(source, chip, steps[chip, source], ha="center", va="center", fontsize=11, color=INK)
+    axes.set(
+        xticks=range(chips), yticks=range(chips), xlabel="block of keys and values", ylabel="chip with its queries"
+    )
+    axes.set_title("Hand-overs before a chip meets a block", fontsize=12)
+    return signed(figure, PAPER)
+
+
+def schedule(sigmas: torch.Tensor, title: str) -> Figure:
+    """How far from noise (0) to video (1) each step begins, beside steps of equal length."""
+    steps = len(sigmas) - 1
+    figure, axes = plt.subplots(figsize=(7.4, 3.7), layout="constrained")
+    axes.plot([0, steps], [0, 1], "--", color=COLOURS[7], lw=1.8, label="equal steps")
+    axes.plot(range(steps + 1), sigmas, "o-", color=COLOURS[0], lw=2, ms=4, label="linear, then quadratic")
+    axes.axvspan(0, steps // 2, color=COLOURS[1], alpha=0.18, lw=0, label="first half of the steps")
+    axes.set(xlabel="step", ylabel="s: 0 noise, 1 video", xlim=(0, steps), ylim=(-0.03, 1.03))
+    axes.set_title(title, fontsize=12)
+    axes.legend(frameon=False, loc="upper left")
+    axes.grid(alpha=0.25)
+    return signed(figure, "from the scheduler's own numbers")
+
+
+def filmstrip(rows: dict[str, np.ndarray], captions: list[str], by: str) -> Figure:
+    """Pictures (n, H, W, 3) in 0..1 side by side, one named row over the other, with a caption over each column."""
+    across = len(captions)
+    side = max(1.3, 5 / across)  # inches
+    figure, panels = plt.subplots(
+        len(rows), across, figsize=(side * across + 0.4, side * len(rows) + 0.5), squeeze=False,
+        layout="constrained",
+    )  # fmt: skip
+    for (name, pictures), row in zip(rows.items(), panels):
+        for picture, panel in zip(pictures, row):
+            panel.imshow(np.asarray(picture).clip(0, 1), interpolation="nearest")
+            panel.set(xticks=[], yticks=[])
+            panel.spines[:].set_visible(False)
+        row[0].set_ylabel(name, fontsize=9)
+    for caption, panel in zip(captions, panels[0]):
+        panel.set_title(caption, fontsize=9)
+    return signed(figure, by)
+
+
+def growth(frames: list[int], curves: dict[str, list[float]], by: str) -> Figure:
+    """Curves over the number of frames, each relative to its first value."""
+    figure, axes = plt.subplots(figsize=(7.4, 3.7), layout="constrained")
+    for (name, values), colour, marker in zip(curves.items(), COLOURS, "so^D"):
+        axes.plot(frames, [value / values[0] for value in values], marker + "-", color=colour, lw=2, ms=7, label=name)
+    axes.set(xlabel="frames of the video", ylabel=f"times as much as for {frames[0]} frames", xticks=frames)
+    axes.legend(frameon=False)
+    axes.grid(alpha=0.25)
+    return signed(figure, by)
+
+
+def on_the_links(seconds: dict[str, dict[str, float]], title: str) -> Figure:
+    """Predicted time on the links, one bar for each name, made of the seconds of each kind of exchange."""
+    figure, axes = plt.subplots(figsize=(8, 0.62 * len(seconds) + 1.6), layout="constrained")
+    kinds = list(dict.fromkeys(kind for parts in seconds.values() for kind in parts))
+    for row, parts in enumerate(seconds.values()):
+        left = 0.0
+        for kind, colour in zip(kinds, (COLOURS[3], COLOURS[1], COLOURS[2], COLOURS[5])):
+            width = 1e3 * parts.get(kind, 0.0)
+            axes.barh(row, width, left=left, color=colour, height=0.6, label=None if row else kind)
+            left += width
+        axes.text(left, row, f"  {left:.0f} ms", va="center", fontsize=10, color=INK)
+    axes.set(yticks=range(len(seconds)), yticklabels=list(seconds), xlabel="predicted time on the links (ms)")
+    axes.set_xlim(right=1.15 * axes.get_xlim()[1])
+    axes.invert_yaxis()
+    axes.set_title(title, fontsize=12)
+    axes.legend(frameon=False, loc="upper right", fontsize=9)
+    axes.spines[["top", "right"]].set_visible(False)
+    return signed(figure, "predicted on paper, not measured")
