@@ -1,8 +1,8 @@
-"""Stands in for riscv-tt-elf-g++: answers --version and writes kernels that do nothing, since none ever runs.
+"""Writes a kernel that does nothing, since none ever runs; the linker of nullcc.sh.
 
-Runs as a script of its own (see toolchain.py), hundreds of times on a cold start, so it imports next to nothing.
-ttnn links each kernel behind its firmware and checks how: the first segment must begin where the firmware's text
-ends, the data segment where its data ends, and both must be relocatable.
+Runs as a script of its own (see toolchain.py), so it imports next to nothing. ttnn links each kernel behind its
+firmware and checks how: the first segment must begin where the firmware's text ends, the data segment where its data
+ends, and both must be relocatable.
 """
 
 import os
@@ -85,26 +85,12 @@ def write_whole(path, content):
     os.replace(part, path)
 
 
-def main(args):
-    if args[:1] == ["--version"]:
-        with open(os.path.join(os.path.dirname(__file__), "version")) as file:
-            print(file.read())
-        return
-    if "-o" not in args:
-        return
-    out = args[args.index("-o") + 1]
-    if out.endswith(".elf"):
-        firmware = next(a for a in args if a.startswith("-Wl,--just-symbols=")).split("=", 1)[1]
-        with open(firmware, "rb") as file:
-            known = symbols(file.read())
-        ends = known.get("__fw_export_text_end", ETH_TEXT), known.get("__fw_export_ldm_end", ETH_DATA)
-        write_whole(out, kernel(*ends))
-        return
-    write_whole(out, b"")
-    if out.endswith(".o"):  # ttnn rebuilds when a file of this list changes
-        source = next((a for a in reversed(args) if a.endswith((".cpp", ".cc", ".c", ".S"))), "")
-        write_whole(out[:-2] + ".d", f"{out}: {source}\n".encode())
+def main(firmware, out):
+    """Writes the kernel that fits behind a firmware."""
+    with open(firmware, "rb") as file:
+        known = symbols(file.read())
+    write_whole(out, kernel(known.get("__fw_export_text_end", ETH_TEXT), known.get("__fw_export_ldm_end", ETH_DATA)))
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    main(*sys.argv[1:])

@@ -1,7 +1,7 @@
 """The kernel compiler and the cache folder that ttnn needs on a machine without chips.
 
 ttnn compiles a RISC-V kernel for every op. Its compiler (sfpi) is in no wheel, and on a mock cluster no kernel
-ever runs, so nullcc.py stands in and writes the smallest kernel that ttnn's loader accepts. Where a real sfpi is
+ever runs, so nullcc.sh stands in and writes the smallest kernel that ttnn's loader accepts. Where a real sfpi is
 installed, that one is used. Nothing is written outside one cache folder:
 
     $XDG_CACHE_HOME/video-on-the-mesh/ttnn-<version>-<hash>/
@@ -16,6 +16,7 @@ import importlib.metadata
 import importlib.util
 import os
 import re
+import shlex
 import shutil
 import sys
 import tempfile
@@ -27,7 +28,7 @@ from helpers.systems import System
 SYSTEM_SFPI = Path("/opt/tenstorrent/sfpi")  # where Tenstorrent's packages put the compiler; ttnn looks there itself
 COMPILER = "compiler/bin/riscv-tt-elf-g++"
 LINKS = ("tt_metal", "ttnn", "runtime/hw")
-NULLCC = Path(__file__).with_name("nullcc.py")
+NULLCC = [Path(__file__).with_name(name) for name in ("nullcc.sh", "nullcc.py")]
 
 
 def environment(system: System) -> dict[str, str]:
@@ -47,7 +48,8 @@ def environment(system: System) -> dict[str, str]:
 
 def cache_folder(wheel: Path) -> Path:
     """One folder per ttnn version, place of installation, Python and null compiler: a change of any starts afresh."""
-    identity = "\n".join((str(wheel), sys.executable, NULLCC.read_text(), Path(__file__).read_text()))
+    sources = [path.read_text() for path in (*NULLCC, Path(__file__))]
+    identity = "\n".join((str(wheel), sys.executable, *sources))
     name = f"ttnn-{importlib.metadata.version('ttnn')}-{hashlib.sha256(identity.encode()).hexdigest()[:12]}"
     base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
     folder = base / "video-on-the-mesh" / name
@@ -105,20 +107,13 @@ def is_whole(root: Path) -> bool:
 
 
 def install_null_compiler(compiler: Path, wheel: Path) -> None:
-    """Puts nullcc.py in the compiler's place, answering with the version that compiled the wheel's firmware."""
-    compiler.parent.mkdir(parents=True)
-    script = compiler.with_name("nullcc.py")
-    script.write_text(NULLCC.read_text())
-    compiler.with_name("version").write_text(firmware_compiler(wheel))
-    # A shell line, because a #! line takes neither long paths nor spaces.
-    compiler.write_text(f"#!/bin/sh\nexec '{sys.executable}' -SE '{script_place(compiler)}' \"$@\"\n")
+    """Puts nullcc.sh in the compiler's place, answering with the version that compiled the wheel's firmware."""
+    shell, python = NULLCC
+    (compiler.parent / "linked").mkdir(parents=True)
+    compiler.write_text(shell.read_text().replace("PYTHON", shlex.quote(sys.executable)))
     compiler.chmod(0o755)
-
-
-def script_place(compiler: Path) -> Path:
-    """Where nullcc.py will be once the folder that is being built has its final name."""
-    building = next(p for p in compiler.parents if p.name.startswith("building-"))
-    return building.parent / "root" / compiler.relative_to(building).with_name("nullcc.py")
+    compiler.with_name("nullcc.py").write_text(python.read_text())
+    compiler.with_name("version").write_text(firmware_compiler(wheel) + "\n")
 
 
 def firmware_compiler(wheel: Path) -> str:
