@@ -12,10 +12,13 @@ FRAMES_BEFORE = 2
 
 
 class Halo:
-    """`halo(x)` adds what a convolution needs from other chips. `space` is the dimension that tp cuts (2 or 3)."""
+    """`halo(x)` adds what a convolution needs from other chips. `space` is the dimension that tp cuts (2 or 3).
 
-    def __init__(self, mesh):
-        self.mesh, self.space = mesh, None
+    beyond: what lies beyond the edges of a frame, "replicate" or "zeros".
+    """
+
+    def __init__(self, mesh, beyond: str = "replicate"):
+        self.mesh, self.beyond, self.space = mesh, beyond, None
         cores = all_cores(mesh.compute_with_storage_grid_size())
         self.semaphores = [ttnn.create_global_semaphore(mesh, cores, 0) for _ in range(2)]
 
@@ -27,7 +30,10 @@ class Halo:
 
     def __call__(self, x):
         """(1, T, H, W, C) -> (1, T + 2, H or H + 2, W or W + 2, C)"""
-        x = self.with_frames_before(x)
+        return self.with_sides(self.with_frames_before(x))
+
+    def with_sides(self, x):
+        """A row, or a column, more on both sides where tp cuts frames."""
         return self.from_neighbours(x, self.space, "tp", 1, 1) if degree(self.mesh, "tp") > 1 else x
 
     def with_frames_before(self, x):
@@ -43,7 +49,7 @@ class Halo:
         return ttnn.concat([two_before, x], TIME)
 
     def from_neighbours(self, x, dim: int, axis: str, before: int, after: int):
-        """x grown by its neighbours' edges along dim; at the mesh's own edges by copies of its outermost slice."""
+        """x grown by its neighbours' edges along dim; at the mesh's own edges by its outermost slice, or zeros."""
         a_slice = x.volume() // x.shape[dim] * BYTES[x.dtype]
         self.mesh.traffic.add("halo", axis, (before + after) * a_slice, x.shape)
         return ttnn.experimental.neighbor_pad_async(
@@ -51,7 +57,7 @@ class Halo:
             [dim],
             [before],
             [after],
-            "replicate",
+            self.beyond,
             [axis_index(self.mesh, axis)],
             [self.semaphores[0]],
             [self.semaphores[1]],

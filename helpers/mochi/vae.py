@@ -53,7 +53,7 @@ class Decoder:
     def __call__(self, latents: torch.Tensor) -> torch.Tensor:
         """Latents as the denoiser leaves them, (1, channels, T, h, w) -> (1, 3, 6 (T - 1) + 1, 8 h, 8 w) in [-1, 1]"""
         frames = latents.shape[2]
-        space = self.cut_dimension(latents)
+        space = cut_dimension(self.mesh, *latents.shape[3:])
         self.halo.space = space
         x, grid = self.place(self.denormalised(latents.float()), space)
         x = self.conv_in(x)
@@ -77,17 +77,6 @@ class Decoder:
         if self.config.get("latents_mean") is None or self.config.get("latents_std") is None:
             return latents
         return latents * column("latents_std") + column("latents_mean")
-
-    def cut_dimension(self, latents: torch.Tensor) -> int:
-        """Height where it divides over tp, else width."""
-        chips, (height, width) = degree(self.mesh, "tp"), latents.shape[3:]
-        for dim, length in ((HEIGHT, height), (WIDTH, width)):
-            if length % chips == 0:
-                return dim
-        raise ValueError(
-            f"Latents of {height} x {width} divide over the {chips} chips along tp neither by height nor by width. "
-            f"Choose a height or width that divides by {8 * chips} pixels."
-        )
 
     def missing(self, frames: int) -> int:
         return -frames % degree(self.mesh, "sp")
@@ -149,21 +138,20 @@ class GroupNorm:
     Statistics are float32: in bfloat16 the difference of two large numbers would be lost.
     """
 
-    def __init__(self, mesh, weights, prefix: str):
-        channels = weights[prefix + "weight"].shape[0]
-        each = channels // GROUPS
-        average = torch.kron(torch.eye(GROUPS), torch.full((each, each), 1 / each))
+    def __init__(self, mesh, weights, prefix: str, groups: int = GROUPS, eps: float = EPS):
+        each = weights[prefix + "weight"].shape[0] // groups
+        average = torch.kron(torch.eye(groups), torch.full((each, each), 1 / each))
         self.average = replicate(average[None, None], mesh, dtype=ttnn.float32)
         self.weight, self.bias = (
             replicate(weights[prefix + name][None, None, None], mesh, dtype=ttnn.float32) for name in ("weight", "bias")
         )
-        self.chips = degree(mesh, "tp")
+        self.chips, self.eps = degree(mesh, "tp"), eps
 
     def __call__(self, x):
         x = ttnn.typecast(x, ttnn.float32)
         x = ttnn.subtract(x, self.mean(x))
         variance = self.mean(ttnn.multiply(x, x))
-        x = ttnn.multiply(x, ttnn.multiply(ttnn.rsqrt(ttnn.add(variance, EPS)), self.weight))
+        x = ttnn.multiply(x, ttnn.multiply(ttnn.rsqrt(ttnn.add(variance, self.eps)), self.weight))
         return ttnn.typecast(ttnn.add(x, self.bias), ttnn.bfloat16)
 
     def mean(self, x):
@@ -189,6 +177,18 @@ class Unpatchify:
         x = ttnn.permute(x, (0, 3, 1, 4, 2, 5, 6))  # (T, t, H, s, W, s, C')
         finer = Grid(height * s, width * s)
         return to_frames(ttnn.reshape(x, (1, frames * t, *finer, channels))), finer
+
+
+def cut_dimension(mesh, height: int, width: int) -> int:
+    """What tp cuts of latents: height where it divides, else width. Raises ValueError where neither does."""
+    chips = degree(mesh, "tp")
+    for dim, length in ((HEIGHT, height), (WIDTH, width)):
+        if length % chips == 0:
+            return dim
+    raise ValueError(
+        f"Latents of {height} x {width} divide over the {chips} chips along tp neither by height nor by width. "
+        f"Choose a height or width that divides by {8 * chips} pixels."
+    )
 
 
 def to_video(x, grid: Grid):
