@@ -1,0 +1,154 @@
+"""From a sentence to a still picture: Stable Diffusion 3, denoiser and decoder on the mesh.
+
+    picture = still("a red ball on green grass", weights="models/tiny-sd3", mesh=mesh)      # (H, W, 3) in 0..1
+
+Without a mesh the same call runs diffusers' own StableDiffusion3Pipeline, on CUDA where there is a card. The text
+encoders, two CLIPs and a T5, run on the host in both cases, by that pipeline's own code: the largest, T5-XXL, would
+alone fill three quarters of a Wormhole chip. Scheduler and first noise are the same too.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from diffusers import AutoencoderKL, SD3Transformer2DModel, StableDiffusion3Pipeline
+from diffusers.pipelines.stable_diffusion_3.pipeline_stable_diffusion_3 import retrieve_timesteps
+from diffusers.utils import is_accelerate_available
+from diffusers.utils.torch_utils import randn_tensor
+from tqdm.auto import tqdm
+from transformers import CLIPTextModelWithProjection, T5EncoderModel
+
+from helpers.frames.transformer import Prompt, Transformer
+from helpers.frames.vae import Decoder
+from helpers.mesh import label
+from helpers.mochi.weights import Model, Weights, find_folder
+
+SD3 = Model(
+    title="Stable Diffusion 3",
+    name="stabilityai/stable-diffusion-3.5-medium",
+    parts={
+        "text_encoder": CLIPTextModelWithProjection,
+        "text_encoder_2": CLIPTextModelWithProjection,
+        "text_encoder_3": T5EncoderModel,
+        "transformer": SD3Transformer2DModel,
+        "vae": AutoencoderKL,
+    },
+    gigabytes={"text_encoder": 0.2, "text_encoder_2": 1.4, "text_encoder_3": 9.5, "transformer": 4.9, "vae": 0.2},
+    beside=("tokenizer", "tokenizer_2", "tokenizer_3", "scheduler"),
+)
+
+
+@dataclass(frozen=True)
+class Request:
+    """What to make. Raises ValueError for what no model can make."""
+
+    prompt: str
+    negative_prompt: str = ""
+    steps: int = 20
+    guidance: float = 4.5  # 1 and below: none
+    height: int = 96
+    width: int = 96
+    seed: int = 0
+
+    def __post_init__(self):
+        if self.steps < 1:
+            raise ValueError(f"{self.steps} steps are too few. Try 20.")
+
+
+class StableDiffusion3:
+    """The models of one folder, on one mesh. `model(prompt, ...)`, with Request's settings, makes a picture."""
+
+    def __init__(self, mesh, weights: str | Path):
+        """Raises FileNotFoundError and ValueError as helpers.mochi.weights says. Loading is layer by layer."""
+        folder = find_folder(weights, SD3)
+        parts = {part: Weights(folder, part, SD3) for part in SD3.parts}  # all are checked before one is loaded
+        denoiser, vae = parts["transformer"], parts["vae"]
+        self.mesh, self.texts = mesh, load(folder, transformer=None, vae=None)
+        self.transformer = Transformer(mesh, denoiser, denoiser.config)
+        self.decoder = Decoder(mesh, vae, vae.config)
+
+    def __call__(self, prompt: str, **settings) -> torch.Tensor:
+        """-> (height, width, 3) in 0..1"""
+        request = Request(prompt, **settings)
+        latents = self.denoise(self.first_noise(request), request)
+        return (self.decoder(latents)[0].permute(1, 2, 0) / 2 + 0.5).clamp(0, 1)
+
+    def first_noise(self, request: Request) -> torch.Tensor:
+        """(1, channels, h, w), as diffusers' pipeline draws it for a generator with this seed"""
+        side = pixels_per_latent(self.decoder.config)
+        check_size(request, side * self.transformer.config["patch_size"])
+        shape = (1, self.transformer.config["in_channels"], request.height // side, request.width // side)
+        return randn_tensor(shape, generator=torch.Generator().manual_seed(request.seed), dtype=torch.float32)
+
+    def encode(self, request: Request) -> tuple[Prompt, Prompt | None]:
+        """What is wanted, and what is not, where there is guidance. Raises RuntimeError where the mesh is closed."""
+        if self.mesh.users == 0:
+            raise RuntimeError("This model's mesh has been closed. Load it again: StableDiffusion3(mesh, weights).")
+        guided = request.guidance > 1
+        with torch.no_grad():
+            hidden, unwanted_hidden, pooled, unwanted_pooled = self.texts.encode_prompt(
+                request.prompt, None, None, negative_prompt=request.negative_prompt, do_classifier_free_guidance=guided
+            )
+        wanted = self.transformer.prompt(hidden, pooled)
+        return wanted, self.transformer.prompt(unwanted_hidden, unwanted_pooled) if guided else None
+
+    def denoise(self, latents: torch.Tensor, request: Request) -> torch.Tensor:
+        """Flow matching by Euler steps, (1, channels, h, w) noise -> latents of the same shape."""
+        wanted, unwanted = self.encode(request)
+        scheduler = self.texts.scheduler
+        timesteps, _ = retrieve_timesteps(scheduler, request.steps, "cpu")
+        for timestep in tqdm(timesteps, unit="step", desc=f"denoise on {label(self.mesh)}", leave=False):
+            flow = self.transformer(latents, wanted, timestep)
+            if unwanted is not None:
+                without = self.transformer(latents, unwanted, timestep)
+                flow = without + request.guidance * (flow - without)
+            latents = scheduler.step(flow, timestep, latents, return_dict=False)[0]
+        return latents
+
+
+def still(prompt: str, *, weights: str | Path, mesh=None, **settings) -> torch.Tensor:
+    """A picture (height, width, 3) in 0..1, made on the mesh, or by diffusers where mesh is None."""
+    request = Request(prompt, **settings)  # what cannot be made is said before anything is loaded
+    return by_diffusers(weights, request) if mesh is None else StableDiffusion3(mesh, weights)(prompt, **settings)
+
+
+def by_diffusers(weights: str | Path, request: Request) -> torch.Tensor:
+    """The reference: diffusers' own pipeline, in bfloat16 on CUDA, in float32 on the CPU."""
+    cuda = torch.cuda.is_available()
+    pipeline = load(find_folder(weights, SD3), torch.bfloat16 if cuda else torch.float32)
+    pipeline.to("cuda" if cuda else "cpu")
+    check_size(request, pixels_per_latent(pipeline.vae.config) * pipeline.transformer.config["patch_size"])
+    pipeline.set_progress_bar_config(unit="step", desc=f"denoise by diffusers on {'CUDA' if cuda else 'the CPU'}")
+    picture = pipeline(
+        request.prompt,
+        negative_prompt=request.negative_prompt,
+        num_inference_steps=request.steps,
+        guidance_scale=request.guidance,
+        height=request.height,
+        width=request.width,
+        generator=torch.Generator().manual_seed(request.seed),
+        output_type="pt",
+    ).images
+    return picture[0].permute(1, 2, 0).float().cpu()
+
+
+def load(folder: Path, dtype: torch.dtype = torch.float32, **without) -> StableDiffusion3Pipeline:
+    """diffusers' pipeline of a folder; parts given as None stay out."""
+    lean = is_accelerate_available()
+    return StableDiffusion3Pipeline.from_pretrained(
+        folder, dtype=dtype, local_files_only=True, low_cpu_mem_usage=lean, **without
+    )
+
+
+def pixels_per_latent(vae_config) -> int:
+    """Rows of the picture for each of the latents: the decoder doubles them between its levels."""
+    return 2 ** (len(vae_config["block_out_channels"]) - 1)
+
+
+def check_size(request: Request, side: int) -> None:
+    """Raises ValueError, naming the nearest that works, for a picture that is not made of whole patches."""
+    for name, length in (("height", request.height), ("width", request.width)):
+        if length < side or length % side:
+            raise ValueError(
+                f"A {name} of {length} does not divide by {side}. Try {max(side, round(length / side) * side)}."
+            )
