@@ -35,6 +35,9 @@ def tell(prompts: Sequence[str], make: Callable, folder, seeds: int | Sequence[i
     the dates of files that these name. It is made again when any of this is different. A file is there whole or not at
     all, so a story that was killed goes on where it was. Raises ValueError for no prompts and for seeds that do not
     match, TypeError for settings that are not plain values.
+
+    A model that is loaded once is a maker too; naming its weights as a setting keeps apart what two models painted:
+    def make(prompt, seed, weights, steps): return model(prompt, seed=seed, steps=steps)
     """
     if isinstance(prompts, str) or not prompts:
         raise ValueError("a story is a list of at least one prompt")
