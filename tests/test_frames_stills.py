@@ -132,9 +132,11 @@ def sd3(tmp_path_factory):
     t5 = T5Config(d_model=128, d_kv=32, num_heads=4, d_ff=96, num_layers=1, vocab_size=len(new_tokenizer()),
                   feed_forward_proj="gated-gelu")  # fmt: skip
     transformer = denoiser("SD 3.5 Medium", num_layers=2, joint_attention_dim=128, pooled_projection_dim=96)
+    tokenizer_3 = new_tokenizer()
+    tokenizer_3.model_max_length = 24
     pipeline = StableDiffusion3Pipeline(
         transformer, FlowMatchEulerDiscreteScheduler(shift=3.0), autoencoder(), encoder, tokenizer,
-        encoder_2, tokenizer_2, with_random_rest(T5EncoderModel(t5)), new_tokenizer(),
+        encoder_2, tokenizer_2, with_random_rest(T5EncoderModel(t5)), tokenizer_3,
     )  # fmt: skip
     path = tmp_path_factory.mktemp("sd3")
     pipeline.to(torch.bfloat16).save_pretrained(path)
@@ -164,6 +166,7 @@ def all_of_it(mesh, denoisers, decoders, folder) -> dict:
         made[name, "picture"] = Decoder(mesh, model.state_dict(), dict(model.config))(latents)
     pipeline = StableDiffusion3(mesh, folder)
     made["stills"] = [pipeline(PROMPT, **REQUEST | other) for other in OTHERS]
+    made["texts"] = [text and tuple(text.context.shape) for text in pipeline.encode(Request(PROMPT, guidance=1.0))]
     made["height"] = complaint(pipeline, PROMPT, **REQUEST | {"height": 50})
     made["patches"] = complaint(on_mesh, torch.zeros(1, 16, 9, 6), prompt, 1.0)
     made["too large"] = complaint(on_mesh, torch.zeros(1, 16, 24, 6), prompt, 1.0)
@@ -231,6 +234,7 @@ def test_stills_are_diffusers_stills(made, references):
     for got, want in zip(made["stills"], references, strict=True):
         assert got.shape == want.shape and psnr(got[None].numpy(), want[None].numpy()) >= 35
         assert want.std() > 0.05
+    assert made["texts"] == [(1, 1, 77 + 24, 128), None]  # CLIP's tokens and T5's; without guidance no second text
     first, *others, wide = references
     assert all(psnr(other[None].numpy(), first[None].numpy()) < 35 for other in others)  # each of them matters
     assert first.shape == (48, 32, 3) and wide.shape == (48, 48, 3)

@@ -36,6 +36,7 @@ SD3 = Model(
     gigabytes={"text_encoder": 0.2, "text_encoder_2": 1.4, "text_encoder_3": 9.5, "transformer": 4.9, "vae": 0.2},
     beside=("tokenizer", "tokenizer_2", "tokenizer_3", "scheduler"),
 )
+MAX_TOKENS = 256  # of a prompt for T5: diffusers' own choice. A folder whose tokenizer says fewer gets fewer.
 
 
 @dataclass(frozen=True)
@@ -87,7 +88,12 @@ class StableDiffusion3:
         guided = request.guidance > 1
         with torch.no_grad():
             hidden, unwanted_hidden, pooled, unwanted_pooled = self.texts.encode_prompt(
-                request.prompt, None, None, negative_prompt=request.negative_prompt, do_classifier_free_guidance=guided
+                request.prompt,
+                None,
+                None,
+                negative_prompt=request.negative_prompt,
+                do_classifier_free_guidance=guided,
+                max_sequence_length=tokens_for_t5(self.texts),
             )
         wanted = self.transformer.prompt(hidden, pooled)
         return wanted, self.transformer.prompt(unwanted_hidden, unwanted_pooled) if guided else None
@@ -128,6 +134,7 @@ def by_diffusers(weights: str | Path, request: Request) -> torch.Tensor:
         width=request.width,
         generator=torch.Generator().manual_seed(request.seed),
         output_type="pt",
+        max_sequence_length=tokens_for_t5(pipeline),
     ).images
     return picture[0].permute(1, 2, 0).float().cpu()
 
@@ -138,6 +145,10 @@ def load(folder: Path, dtype: torch.dtype = torch.float32, **without) -> StableD
     return StableDiffusion3Pipeline.from_pretrained(
         folder, dtype=dtype, local_files_only=True, low_cpu_mem_usage=lean, **without
     )
+
+
+def tokens_for_t5(pipeline: StableDiffusion3Pipeline) -> int:
+    return min(MAX_TOKENS, pipeline.tokenizer_3.model_max_length)
 
 
 def pixels_per_latent(vae_config) -> int:
