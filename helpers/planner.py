@@ -58,12 +58,14 @@ REAL = {
         ],
     ),
 }  # fmt: skip
-ON_HOST = ("pos_frequencies", "relative_attention_bias", ".conv.weight")  # what the models work on in torch first
+# What the models work on in torch first: .conv.weight in Mochi's decoder, the others in that of stills
+ON_HOST = ("pos_frequencies", "relative_attention_bias", ".conv.weight", "conv1.weight", "conv2.weight",
+           "conv_in.weight", "conv_out.weight")  # fmt: skip
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What one part of Mochi takes on each chip of a system, in bytes."""
+    """What one part of a model takes on each chip of a system, in bytes."""
 
     system: str
     part: str
@@ -155,12 +157,15 @@ class Shapes:
         return torch.zeros(self.shapes[name], dtype=torch.bfloat16, device=device)
 
 
-def measure(mesh, part: str, weights, config: dict, request: dict) -> Plan:
-    """Loads and runs a part on an open mesh, with values or without, and reads ttnn's allocator after every op."""
+def measure(mesh, part: str, weights, config: dict, request: dict, load=None) -> Plan:
+    """Loads and runs a part on an open mesh, with values or without, and reads ttnn's allocator after every op.
+
+    load: (mesh, weights, config, **request) -> what runs it once; one of Mochi's LOADERS unless given.
+    """
     after_loading, history, error = None, [], None
     before = allocated(mesh)
     try:
-        run = LOADERS[part](mesh, weights, config, **request)
+        run = (load or LOADERS[part])(mesh, weights, config, **request)
         after_loading = allocated(mesh) - before
         with follow(mesh, history):
             run()

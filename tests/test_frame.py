@@ -68,7 +68,7 @@ ORDER = [
     ["mesh", "worker"],  # the worker is a program of its own, which mesh starts and which opens a mesh
     ["mochi", "frames"],
     ["mochi.pipeline", "mochi.upstream", "mochi.ways"],
-    ["planner", "miniature", "exercises", "show"],
+    ["planner", "frames.plans", "miniature", "exercises", "show"],
     ["explorer", "studio", "camera"],
 ]
 LINES = {module: n for n, line in enumerate(ORDER) for module in line}
