@@ -18,7 +18,7 @@ def latent_frames(clip: torch.Tensor, latents: torch.Tensor, by: str) -> Figure:
     """
     count = latents.shape[1]
     figure, panels = plt.subplots(
-        2, count, figsize=(1.75 * count + 0.6, 6.4), layout="constrained", height_ratios=(1, 0.9)
+        2, count, figsize=(1.45 * count + 0.5, 5.5), layout="constrained", height_ratios=(1, 0.9)
     )
     limit = latents.abs().max().item()
     for k, (above, below) in enumerate(panels.T):
@@ -27,9 +27,8 @@ def latent_frames(clip: torch.Tensor, latents: torch.Tensor, by: str) -> Figure:
         above.imshow(mosaic(frames, PER_ROW["frames"], 3, white=1.0))
         name = f"frames {first} to {end - 1}" if k else "frame 0"
         above.set_title(name, fontsize=10)
-        below.imshow(
-            mosaic(latents[:, k], PER_ROW["channels"], 4, white=float("nan")), cmap="PuOr", vmin=-limit, vmax=limit
-        )
+        planes = mosaic(latents[:, k], PER_ROW["channels"], 4, white=float("nan"))
+        below.imshow(planes, cmap="PuOr", vmin=-limit, vmax=limit, interpolation="nearest")
         below.set_title(f"latent frame {k}", fontsize=10)
     for panel in panels.flat:
         panel.axis("off")
@@ -55,14 +54,14 @@ def footprint(change: torch.Tensor, place: tuple[int, int, int], frames: list[in
     Some frames as pictures, on a logarithmic scale with exact zeros in grey; under them every frame's mean.
     """
     latent, row, column = place
-    figure = plt.figure(figsize=(9.0, 4.9), layout="constrained")
+    figure = plt.figure(figsize=(8.0, 4.4), layout="constrained")
     grid = figure.add_gridspec(2, len(frames), height_ratios=(1, 0.95))
     largest = change.max().item()
     scale, colours = LogNorm(largest / 1e4, largest), plt.get_cmap("viridis").with_extremes(bad=PALE)
     panels = [figure.add_subplot(grid[0, n]) for n in range(len(frames))]
     for panel, frame in zip(panels, frames):
         seen = change[frame].clamp(min=largest / 1e4).masked_fill(change[frame] == 0, float("nan"))
-        image = panel.imshow(seen, norm=scale, cmap=colours)
+        image = panel.imshow(seen, norm=scale, cmap=colours, interpolation="nearest")
         panel.add_patch(Rectangle((8 * column - 0.5, 8 * row - 0.5), 8, 8, fill=False, ec="white", lw=1.5))
         panel.set_title(f"frame {frame}", fontsize=10)
         panel.set(xticks=[], yticks=[])
@@ -109,9 +108,9 @@ def seams_in_space(error: torch.Tensor, borders: list[int], by: str, columns: li
     borders, columns: the rows and columns (pixels) at which a new part begins.
     """
     figure, (picture, profile) = plt.subplots(
-        1, 2, figsize=(7.6, 3.9), layout="constrained", width_ratios=(1.35, 1), sharey=True
+        1, 2, figsize=(7.2, 3.6), layout="constrained", width_ratios=(1.35, 1), sharey=True
     )
-    image = picture.imshow(error, cmap="viridis", vmin=0)
+    image = picture.imshow(error, cmap="viridis", vmin=0, interpolation="nearest")
     figure.colorbar(image, ax=picture, label="mean |error| (pixels: 0 to 1)", shrink=0.85)
     profile.plot(error.mean(1), range(len(error)), color=COLOURS[0], lw=2)
     for at in borders:
