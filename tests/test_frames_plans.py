@@ -1,11 +1,15 @@
-"""Stable Diffusion 3.5's memory on one chip: against arithmetic on paper, and what does not fit."""
+"""Stable Diffusion 3.5's memory on one chip and two: against arithmetic on paper, and what does not fit."""
 
 import math
 
 import pytest
+import torch
 
-from helpers.frames.plans import REAL, dry_run, planned, shapes
+from helpers.frames.plans import REAL, dry_run, planned, shapes, transformer, vae
+from helpers.frames.stills import SD3
 from helpers.mesh import run_on
+from helpers.mochi.weights import reference_shapes
+from helpers.planner import Shapes, measure
 
 
 def parameters(part: str) -> dict[str, tuple[int, ...]]:
@@ -34,15 +38,46 @@ def plans(mesh):
 
 def test_one_chip():
     found = run_on("n150", plans, numerics=False)
-    medium, large, vae = (found[part] for part in ("sd35_medium", "sd35_large", "vae"))
+    medium, large, decoder = (found[part] for part in ("sd35_medium", "sd35_large", "vae"))
     assert medium.fits and medium.weights == pytest.approx(on_paper("sd35_medium"), rel=0.002)
     stream = 2 * (1024 // 16) ** 2 * 1536  # 4,096 tokens of Medium's width
     assert medium.weights + 4 * stream < medium.peak < medium.weights + 16 * stream
     assert on_paper("sd35_large") > large.capacity and not large.fits and large.weights is None
     assert large.error.startswith("Out of Memory: Not enough space to allocate") and "\n" not in large.error
     pixels = 2 * 1024**2 * 256  # what the last level begins with: 256 channels at full size, in bfloat16
-    assert vae.fits and vae.weights + 2 * pixels < vae.peak < vae.weights + 10 * pixels
-    assert medium.weights + vae.peak < medium.capacity  # both on one chip
+    assert decoder.fits and decoder.weights + 2 * pixels < decoder.peak < decoder.weights + 10 * pixels
+    assert medium.weights + decoder.peak < medium.capacity  # both on one chip
+
+
+def test_two_chips():
+    """Nearly all of Large is cut in two: not its embeddings, nor biases that belong to a sum."""
+    large = dry_run("n300", "sd35_large")
+    assert large.fits and large.system == "n300"
+    assert 0.5 * on_paper("sd35_large") < large.weights < 0.52 * on_paper("sd35_large")
+
+
+SMALL = {
+    "sd35_medium": dict(num_layers=2, num_attention_heads=4, attention_head_dim=32, caption_projection_dim=128,
+                        joint_attention_dim=96, pooled_projection_dim=64, dual_attention_layers=[0]),
+    "vae": dict(block_out_channels=[32, 64, 64, 96], layers_per_block=1),
+}  # fmt: skip
+
+
+def small_plans(mesh):
+    """Both kinds of part in small, with values where the mesh has them"""
+    found = []
+    for (part, change), name, load in zip(SMALL.items(), ("transformer", "vae"), (transformer, vae), strict=True):
+        config = REAL[part] | change
+        sizes = reference_shapes(name, config, SD3)
+        weights = {name: torch.randn(size) for name, size in sizes.items()} if mesh.numerics else Shapes(sizes)
+        found.append(measure(mesh, part, weights, config, dict(height=80, width=112), load))
+    return found
+
+
+def test_dry_runs_take_what_real_runs_take():
+    """On two chips, where heads and rows are cut"""
+    for real, dry in zip(run_on("n300", small_plans), run_on("n300", small_plans, numerics=False), strict=True):
+        assert (real.weights, real.peak) == (dry.weights, dry.peak) and 0 < real.weights < real.peak
 
 
 @pytest.mark.parametrize(
