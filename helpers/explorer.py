@@ -64,7 +64,8 @@ class Slider:
 
     def _repr_mimebundle_(self, **options):
         live = ipywidgets.VBox([self.slider, self.picture])._repr_mimebundle_(**options)
-        stored = print_figure(self.still, "jpeg", dpi=75)  # a notebook has a megabyte for all its pictures
+        # Small, for a notebook has a megabyte for all its pictures.
+        stored = print_figure(self.still, "jpeg", dpi=75, pil_kwargs={"quality": 60})
         return live | {"image/jpeg": b64encode(stored).decode()}
 
 
