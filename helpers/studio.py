@@ -89,7 +89,7 @@ class Studio:
             self.job.join()
 
     def work(self) -> None:
-        self.run.disabled, self.stop.disabled = True, False
+        self.run.disabled, self.stop.disabled, self.picture.value = True, False, ""
         cells = getattr(get_ipython(), "events", None)
         if cells:
             cells.register("pre_run_cell", self.wait)

@@ -54,6 +54,16 @@ def test_videos_are_left_beside_the_notebooks_and_named_at_the_end(toy, capsys):
     assert "False" in (out / "01_still.ipynb").read_text()  # OUT goes only to those that take it
 
 
+def test_widgets_leave_their_static_form(toy, capsys):
+    both = (
+        "import ipywidgets\nfrom IPython.display import display\nwidget = ipywidgets.IntSlider()\n"
+        "live = widget._repr_mimebundle_()\ndisplay({**live, 'text/html': '<b>as text</b>'}, raw=True)"
+    )
+    out, _, ending = run(toy("01_toy", both, "widget"), capsys)
+    left = (out / "01_toy.ipynb").read_text() + (out / "01_toy.html").read_text()
+    assert ending is None and "<b>as text</b>" in left and "widget-view" not in left and "widget-state" not in left
+
+
 def test_without_videos_nothing_is_said_of_them(toy, capsys):
     assert "videos" not in run(toy("01_toy", "print(1)"), capsys)[1]
 

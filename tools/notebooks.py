@@ -13,10 +13,9 @@ from pathlib import Path
 import nbformat
 from nbclient import NotebookClient
 
-from tools.series import CELL_TIMEOUT, QUIET_KERNEL, ROOT, choose, describe, first_line
+from tools.series import CELL_TIMEOUT, QUIET_KERNEL, ROOT, choose, describe, first_line, without_widget
 
 LARGEST = 1_000_000  # bytes of one committed notebook
-WIDGET = "application/vnd.jupyter.widget-view+json"
 VOLATILE = ("execution", "papermill", "ExecuteTime")
 
 
@@ -33,12 +32,6 @@ def read(path: Path):
     for n, cell in enumerate(raw["cells"]):
         cell.setdefault("id", hashlib.sha256(f"{n} {cell['source']}".encode()).hexdigest()[:8])
     return nbformat.reads(json.dumps(raw), as_version=4)
-
-
-def without_widget(output) -> bool:
-    """Takes a live widget out of an output; False if nothing but its text name is left to show."""
-    live = output.get("data", {}).pop(WIDGET, None)
-    return live is None or set(output.data) > {"text/plain"}
 
 
 def with_one_picture(output):

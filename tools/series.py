@@ -21,6 +21,7 @@ ROOT = Path(__file__).resolve().parent.parent
 CELL_TIMEOUT = 600  # seconds; a cell that hangs ends the notebook, never the series
 QUIET_KERNEL = ["--log-level=ERROR"]  # or each kernel warns that it talks over plain TCP
 BANNER = "papermill-error-cell-tag"
+WIDGET = "application/vnd.jupyter.widget-view+json"
 
 
 def choose(only: str, folder: Path) -> list[Path]:
@@ -53,6 +54,20 @@ def takes(notebook, parameter: str) -> bool:
     """Without a cell tagged `parameters` the notebook's own SYSTEM would silently overwrite papermill's."""
     tagged = [c.source for c in notebook.cells if "parameters" in tags(c)]
     return any(re.search(rf"^{parameter}\b", source, re.MULTILINE) for source in tagged)
+
+
+def without_widget(output) -> bool:
+    """Takes a live widget out of an output; False if nothing but its text name is left to show."""
+    live = output.get("data", {}).pop(WIDGET, None)
+    return live is None or set(output.data) > {"text/plain"}
+
+
+def still(notebook) -> None:
+    """Without a kernel a widget shows nothing, so its static form takes its place."""
+    notebook.metadata.pop("widgets", None)
+    for cell in notebook.cells:
+        if cell.cell_type == "code":
+            cell.outputs = [output for output in cell.outputs if without_widget(output)]
 
 
 def describe(error: Exception | None, cell) -> str:
@@ -95,7 +110,8 @@ def execute(path: Path, out: Path, system: str) -> dict:
     problem = failure(error, notebook)
     if problem is None:  # papermill puts a red banner over expected errors too
         notebook.cells = [cell for cell in notebook.cells if BANNER not in tags(cell)]
-        nbformat.write(notebook, copy)
+    still(notebook)
+    nbformat.write(notebook, copy)
     copy.with_suffix(".html").write_text(HTMLExporter().from_notebook_node(notebook)[0], encoding="utf-8")
     return {"notebook": path.stem, "seconds": seconds, "failure": problem, "cells": cell_times(notebook)}
 

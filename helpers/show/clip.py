@@ -40,7 +40,7 @@ def traffic(line: Timeline) -> Figure:
     for row, total in enumerate(done):
         axes.text(total, row, f" {total:.1f} MB", va="center", fontsize=10, color=INK)
     axes.set(yticks=range(len(stages)), yticklabels=stages)
-    axes.set(xlabel="sent by each chip (MB)", xlim=(0, 1.18 * max(*done, 1e-3)))
+    axes.set(xlabel="sent by each chip (MB)", xlim=(0, 1.18 * max(done) or 1))
     axes.invert_yaxis()
     axes.set_title("What each chip sends for one clip", fontsize=12)
     axes.legend(frameon=False, loc="lower right")
