@@ -64,9 +64,9 @@ class Slider:
 
     def _repr_mimebundle_(self, **options):
         live = ipywidgets.VBox([self.slider, self.picture])._repr_mimebundle_(**options)
-        # Small, for a notebook has a megabyte for all its pictures.
-        stored = print_figure(self.still, "jpeg", dpi=75, pil_kwargs={"quality": 60})
-        return live | {"image/jpeg": b64encode(stored).decode()}
+        # A notebook has a megabyte for all its pictures, and a photo takes much less of it as JPEG.
+        still = print_figure(self.still, "jpeg", dpi=100, pil_kwargs={"quality": 85})
+        return live | {"image/jpeg": b64encode(still).decode()}
 
 
 def png(figure: Figure) -> bytes:

@@ -171,7 +171,7 @@ def filmstrip(rows: dict[str, np.ndarray], captions: list[str], by: str) -> Figu
     )  # fmt: skip
     for (name, pictures), row in zip(rows.items(), panels):
         for picture, panel in zip(pictures, row):
-            panel.imshow(np.asarray(picture).clip(0, 1), interpolation="nearest")
+            panel.imshow(np.asarray(picture).clip(0, 1), interpolation="bicubic")
             panel.set(xticks=[], yticks=[])
             panel.spines[:].set_visible(False)
         row[0].set_ylabel(name, fontsize=9)
