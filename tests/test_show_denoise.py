@@ -57,7 +57,7 @@ def test_reach_has_a_row_for_each_distance_and_one_scale():
     assert all(np.allclose(picture, score) for picture, score in zip(images(figure), wanted))
     limits = {image.get_clim() for panel in figure.axes for image in panel.images}
     assert limits == {(-scores.abs().max().item(), scores.abs().max().item())}
-    assert {"same frame", "3 frames later", "head 1"} <= set(texts(figure))
+    assert {"same latent frame", "3 latent frames later", "head 1"} <= set(texts(figure))
 
 
 def test_a_block_has_its_exchanges_where_the_code_has_them():

@@ -79,7 +79,7 @@ def reach(scores: torch.Tensor, later: tuple[int, ...], by: str) -> Figure:
         for head, panel in enumerate(row):
             image = panel.imshow(scores[head, frames], cmap="PuOr", vmin=-limit, vmax=limit)
             panel.set(xticks=[], yticks=[])
-        row[0].set_ylabel(f"{frames} frames later" if frames else "same frame", fontsize=9)
+        row[0].set_ylabel(f"{frames} latent frames later" if frames else "same latent frame", fontsize=9)
     for head, panel in enumerate(panels[0]):
         panel.set_title(f"head {head}", fontsize=10)
     figure.suptitle("How well a key fits the query in the centre, by its place alone", fontsize=12)
