@@ -20,7 +20,7 @@ def latent_frames(clip: torch.Tensor, latents: torch.Tensor, by: str) -> Figure:
     figure, panels = plt.subplots(
         2, count, figsize=(1.45 * count + 0.5, 5.5), layout="constrained", height_ratios=(1, 0.9)
     )
-    limit = latents.abs().max().item()
+    limit = latents.abs().flatten().quantile(0.99).item()  # a few large values would leave the rest pale
     for k, (above, below) in enumerate(panels.T):
         first, end = max(0, 6 * k - 5), 6 * k + 1
         frames = clip[:, first:end].permute(1, 2, 3, 0)
