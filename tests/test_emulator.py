@@ -66,7 +66,7 @@ def test_a_golden_of_another_shape_is_an_error(mesh, golden, wrong):
 
 def test_a_golden_with_too_few_outputs_is_an_error(mesh, golden):
     golden(ttnn.topk, lambda x, *args, **options: x.topk(32).values)
-    with pytest.raises(RuntimeError, match=r"ttnn\.topk returned 2 tensors, its golden function 1"):
+    with pytest.raises(RuntimeError, match=r"ttnn\.topk, but its golden.* it returned 1 tensors, ttnn 2"):
         ttnn.topk(replicate(randn(32, 64), mesh), 32)
 
 
@@ -81,8 +81,17 @@ def test_a_golden_that_fails_is_named(mesh, golden):
 
 def test_a_golden_that_writes_over_its_input_is_an_error(mesh, golden):
     golden(ttnn.relu, lambda x, **options: x.clamp_(min=0).clone())
-    with pytest.raises(RuntimeError, match=r"golden function of ttnn\.relu wrote over its inputs"):
+    with pytest.raises(RuntimeError, match=r"ttnn\.relu, but its golden function did not: it wrote over its inputs"):
         ttnn.relu(replicate(randn(32, 64), mesh))
+
+
+@pytest.mark.parametrize("prepare", [lambda x: 2 * ttnn.to_torch(x), lambda x: ttnn.to_torch(x).sum().item()])
+def test_a_preparation_that_computes_with_values_is_an_error(mesh, monkeypatch, prepare):
+    """It runs once for all chips, so it may only put values in their places."""
+    x = shard(randn(1, 1, 256, 64), mesh, sp=2)
+    monkeypatch.setattr(ttnn.relu, "preprocess_golden_function_inputs", lambda args, kwargs: ([prepare(*args)], {}))
+    with pytest.raises(RuntimeError, match=r"ttnn\.relu, but its golden function did not: .*(values|meta)"):
+        ttnn.relu(x)
 
 
 def test_no_golden_is_an_error_before_anything_is_computed(mesh, golden, monkeypatch):
@@ -139,6 +148,25 @@ def test_equal_shards_are_computed_once(mesh, golden):
     calls.clear()
     ttnn.relu(ttnn.all_gather(shard(x, mesh, tp=2, sp=3), dim=3, cluster_axis=1))
     assert len(calls) == 4
+
+
+def test_arguments_are_prepared_once_for_all_chips(mesh, monkeypatch):
+    calls = []
+    real = ttnn.add.preprocess_golden_function_inputs
+    prepare = lambda *call: calls.append(1) or real(*call)
+    monkeypatch.setattr(ttnn.add, "preprocess_golden_function_inputs", prepare)
+    x = randn(1, 1, 256, 256)
+    y = ttnn.add(shard(x, mesh, tp=3, sp=2), 1)
+    assert len(calls) == 1 and torch.equal(gather(y, tp=3, sp=2).float(), rounded(x + 1, ttnn.bfloat16))
+
+
+def test_inputs_that_are_the_same_on_one_chip_only_are_told_apart(mesh):
+    x = randn(1, 1, 256, 64)
+    ours = shard(x, mesh, sp=2)
+    first = ttnn.broadcast(ours, ttnn.MeshCoordinate(0, 0), cluster_axis=1)  # on chip (0, 0) the very same values
+    by_chip = shards_of(ttnn.subtract(ours, first))
+    for col, part in enumerate(x.chunk(8, 2)):
+        assert torch.equal(by_chip[0, col].float(), rounded(part - x[:, :, :32], ttnn.bfloat16))
 
 
 def test_replicas_take_the_place_of_one(mesh):
@@ -464,6 +492,6 @@ def test_values_kept_as_either_dtype_are_the_same_values(mesh, monkeypatch, kept
     here = mixed_precision(mesh)
     monkeypatch.setattr(memory, "KEPT_BFLOAT16", kept)
     x = replicate(randn(1, 1, 64, 96), mesh)
-    assert mesh.emulator.memory.read(x)[0].dtype == kept
+    assert mesh.emulator.memory.read(x).distinct[0].dtype == kept
     for mine, other in zip(mixed_precision(mesh), here, strict=True):
         assert mine.dtype == other.dtype and torch.allclose(mine.float(), other.float(), rtol=0.02, atol=1e-4)

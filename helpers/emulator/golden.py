@@ -8,14 +8,15 @@ reports and the shape that torch computes must be equal, always.
 One call of `emulate` is one op on all chips. Chips that hold equal inputs are computed once.
 """
 
-import contextlib
+import functools
+import operator
 
 import torch
 import ttnn
 import ttnn.decorators
 
 from helpers.emulator import transfers
-from helpers.emulator.memory import Memory, kept_as, share, unknown_values
+from helpers.emulator.memory import Memory, Shards, kept_as, unknown_values
 
 # Python wrappers around other ops: what they call is emulated, one by one.
 TRANSPARENT = {"ttnn.as_tensor", "ttnn.load_tensor", "ttnn.to_torch", "ttnn.pearson_correlation_coefficient"}
@@ -28,138 +29,118 @@ real_call = ttnn.decorators.FastOperation.__call__
 real_to_torch = ttnn.decorators.to_torch_for_comparison
 
 
+class Depth:
+    """How many `with` blocks of it are being run."""
+
+    def __init__(self):
+        self.depth = 0
+
+    def __enter__(self):
+        self.depth += 1
+
+    def __exit__(self, *error):
+        self.depth -= 1
+
+
 class Emulator:
     """Follows every ttnn call of this process while installed."""
 
     def __init__(self, numerics: bool):
         self.numerics = numerics
         self.memory = Memory()
-        self._inside = False  # an op calls other ops: only the outermost is emulated
-        self._chip = None  # whose values ttnn's input preparation sees
-        self._shards = {}  # of the op that is being computed: id of an input -> its values
-        self._in_place = False  # whether that op writes into one of its inputs
-
-    @contextlib.contextmanager
-    def _within(self):
-        before = self._inside, self._chip
-        self._inside, self._chip = True, None
-        try:
-            yield
-        finally:
-            self._inside, self._chip = before
+        self.within = Depth()  # of an op, which may call other ops: only the outermost is emulated
+        self._stand_ins = None  # id of an input -> what ttnn's preparation of golden arguments sees of it
 
     def call(self, op, *args, **kwargs):
         """Takes the place of ttnn's FastOperation.__call__."""
         name = op.python_fully_qualified_name
-        if self._chip is not None and name == "ttnn.to_torch":
-            return self._of_chip(args[0])
+        if self._stand_ins is not None and name == "ttnn.to_torch":
+            return self._stand_ins[id(args[0])]
         if name in CRASHES:
             raise NotImplementedError(
                 f"{name} cannot run without chips: ttnn itself crashes. Use ttnn.broadcast to send to others."
             )
-        if self._inside or name in SILENT or name in TRANSPARENT:
+        if self.within.depth or name in SILENT or name in TRANSPARENT:
             return real_call(op, *args, **kwargs)
-        for tensor in tensors_in((args, kwargs)):
+        tensors = tensors_in((args, kwargs))
+        for tensor in tensors:
             if on_device(tensor) and not tensor.is_allocated():  # many ops would crash on it
                 raise RuntimeError(unknown_values(tensor))
         if not self.numerics:
             if name == "ttnn.from_device":
                 raise RuntimeError(transfers.NO_VALUES)
             return real_call(op, *args, **kwargs)
-        if name in transfers.OPS:
-            with self._within():
-                return transfers.OPS[name](self.memory, lambda *a, **k: real_call(op, *a, **k), *args, **kwargs)
-        return self.emulate(op, args, kwargs)
+        with self.within:
+            if name in transfers.OPS:
+                return transfers.OPS[name](self.memory, functools.partial(real_call, op), *args, **kwargs)
+            return self.emulate(op, args, kwargs, tensors)
 
-    def emulate(self, op, args, kwargs):
+    def emulate(self, op, args, kwargs, tensors):
         """Runs the real op, then its golden function once for each set of chips with equal inputs."""
-        inputs = [t for t in tensors_in((args, kwargs)) if on_device(t)]
+        inputs = {id(t): t for t in tensors if on_device(t)}
         if inputs and op.golden_function is None:
             raise NotImplementedError(no_golden(op))
         # Read before the op runs: it may free its inputs or write over them.
-        shards = {id(t): self.memory.read(t) for t in inputs}
-        places = {place_of(t) for t in inputs}
-        with self._within():
-            result = real_call(op, *args, **kwargs)
+        shards = {key: self.memory.read(t) for key, t in inputs.items()}
+        shapes = {t.buffer_unique_id(): t.shape for t in inputs.values()}
+        result = real_call(op, *args, **kwargs)
         outputs = tensors_in(result)
-        if not any(map(on_device, outputs)):
+        on_chips = [t for t in outputs if on_device(t)]
+        if not on_chips:
             return result
         if op.golden_function is None:
             raise NotImplementedError(no_golden(op))
-        where = next(filter(on_device, outputs))  # not an input: the op may have freed it
-        host = [t for t in tensors_in((args, kwargs)) if not on_device(t)]
-        shards |= {id(t): transfers.spread(transfers.host_values(t), where) for t in host}
+        where = on_chips[0]  # not an input: the op may have freed it
+        shards |= {id(t): transfers.spread(transfers.host_values(t), where) for t in tensors if id(t) not in shards}
         shards = in_one_precision(shards, outputs)
-        num_chips = len(where.device_coords())
-        self._in_place = any(place_of(t) in places for t in filter(on_device, outputs))
-        if getattr(op.golden_function, "over_mesh", False):
-            values = self._over_mesh(op, args, kwargs, shards, tuple(where.device().shape))
-        else:
-            values = self._per_chip(op, args, kwargs, shards, num_chips)
-        self._store(op, outputs, values)
+        in_place = any(shapes.get(t.buffer_unique_id()) == t.shape for t in on_chips)  # a view has another shape
+        try:
+            with torch.set_grad_enabled(is_backward(op)):
+                if getattr(op.golden_function, "over_mesh", False):
+                    values = over_mesh(op, args, kwargs, shards, tuple(where.device().shape))
+                else:
+                    golden = self._golden(op, args, kwargs, shards, in_place)
+                    values = per_chip(golden, list(shards.values()), len(where.device_coords()))
+                self._store(outputs, values)
+        except Exception as error:  # the real op has already accepted these arguments
+            raise RuntimeError(
+                f"ttnn accepted this call of {op.python_fully_qualified_name}, but its golden function did not: {error}"
+            ) from error
         return result
 
-    def _per_chip(self, op, args, kwargs, shards, num_chips):
-        """values[output][chip]; chips whose inputs are the same objects share one result."""
-        self._shards = shards
-        rows = zip(*shards.values()) if shards else [()] * num_chips  # one a chip: its values of all inputs
-        done, by_chip = {}, []
-        with self._within(), torch.set_grad_enabled(is_backward(op)), golden_errors(op):
-            for chip, row in enumerate(rows):
-                signature = tuple(map(id, row))
-                if signature not in done:
-                    self._chip = chip
-                    done[signature] = self._golden(op, args, kwargs)
-                by_chip.append(done[signature])
-        return list(zip(*by_chip))
+    def _golden(self, op, args, kwargs, shards, in_place):
+        """The golden function of this call, as a function of one chip's values of all inputs.
 
-    def _golden(self, op, args, kwargs):
-        """The op's golden function on what the current chip holds."""
+        ttnn's preparation of the arguments is slow, and the same for all chips. So it runs once, on stand-ins.
+        """
         prepare = op.preprocess_golden_function_inputs or ttnn.decorators.default_preprocess_golden_function_inputs
-        golden_args, golden_kwargs = prepare(args, kwargs)
+        firsts = [values.distinct[0] for values in shards.values()]
+        stand_ins = [stand_in(number, first.shape, first.dtype) for number, first in enumerate(firsts)]
+        self._stand_ins = dict(zip(shards, stand_ins))
+        try:
+            golden_args, golden_kwargs = prepare(args, kwargs)
+        finally:
+            self._stand_ins = None
         for name in COMPARISON_HINTS & golden_kwargs.keys():
             del golden_kwargs[name]
-        if is_backward(op):
-            inputs = clone((golden_args, golden_kwargs))
-            golden_args, golden_kwargs = ttnn.decorators.prepare_backward_golden_inputs(inputs)
-            return torch_tensors_in(op.golden_function(*golden_args, **golden_kwargs))
-        if self._in_place:
-            golden_args, golden_kwargs = clone((golden_args, golden_kwargs))
-            return torch_tensors_in(op.golden_function(*golden_args, **golden_kwargs))
-        inputs = torch_tensors_in([*golden_args, *golden_kwargs.values()])
-        before = [tensor._version for tensor in inputs]
-        outputs = torch_tensors_in(op.golden_function(*golden_args, **golden_kwargs))
-        if [tensor._version for tensor in inputs] != before:
-            raise RuntimeError(f"The golden function of {op.python_fully_qualified_name} wrote over its inputs.")
-        return outputs
+        number_of = {id(tensor): number for number, tensor in enumerate(stand_ins)}
+        makers = [maker(part, number_of) for part in golden_args]
+        named = {name: maker(part, number_of) for name, part in golden_kwargs.items()}
+        golden = on_copies(op) if in_place or is_backward(op) else op.golden_function
+        return lambda row: golden(*[make(row) for make in makers], **{name: make(row) for name, make in named.items()})
 
-    def _over_mesh(self, op, args, kwargs, shards, mesh_shape):
-        """values[output][chip] of an op in which chips exchange data; its golden function sees all chips at once."""
-        all_chips = lambda t: shards.get(id(t), t)
-        with self._within(), torch.no_grad(), golden_errors(op):
-            result = op.golden_function(
-                *replace_tensors(args, all_chips), mesh_shape=mesh_shape, **replace_tensors(kwargs, all_chips)
-            )
-        return result if isinstance(result, tuple) else (result,)
-
-    def _store(self, op, outputs, values):
+    def _store(self, outputs, values):
         if len(outputs) != len(values):
-            raise RuntimeError(
-                f"{op.python_fully_qualified_name} returned {len(outputs)} tensors, its golden function {len(values)}."
-            )
-        with self._within(), golden_errors(op):
-            for tensor, of_chips in zip(outputs, values):
-                if on_device(tensor):
-                    self.memory.write(tensor, list(of_chips))
-
-    def _of_chip(self, tensor):
-        return self._shards[id(tensor)][self._chip]
+            raise RuntimeError(f"it returned {len(values)} tensors, ttnn {len(outputs)}")
+        for tensor, shards in zip(outputs, values):
+            if on_device(tensor):
+                self.memory.write(tensor, shards)
 
     def to_torch_for_comparison(self, tensor, *args, **kwargs):
         """Takes the place of ttnn's function of that name, with which golden inputs are prepared."""
-        if self._chip is None or not isinstance(tensor, ttnn.Tensor):
+        if self._stand_ins is None or not isinstance(tensor, ttnn.Tensor):
             return real_to_torch(tensor, *args, **kwargs)
-        return self._of_chip(tensor)
+        return self._stand_ins[id(tensor)]
 
 
 def install(emulator: Emulator) -> None:
@@ -175,17 +156,72 @@ def uninstall() -> None:
     transfers.uninstall()
 
 
+@functools.lru_cache(1024)
+def stand_in(number: int, shape: torch.Size, dtype: torch.dtype) -> torch.Tensor:
+    """For the input of that number: a tensor without values, which fails where they are asked for."""
+    return torch.empty(shape, dtype=dtype, device="meta")
+
+
+def per_chip(golden, inputs: list[Shards], num_chips: int) -> list[Shards]:
+    """Each output on all chips; the golden function is called once for chips that hold the same in every input."""
+    numbers, which = joined(tuple(shards.which for shards in inputs)) if inputs else ([()], (0,) * num_chips)
+    rows = [[shards.distinct[number] for shards, number in zip(inputs, row)] for row in numbers]
+    values = [value for shards in inputs for value in shards.distinct]
+    versions = [value._version for value in values]
+    results = [torch_tensors_in(golden(row)) for row in rows]
+    if versions != [value._version for value in values]:
+        raise RuntimeError("it wrote over its inputs")
+    return [Shards(list(values), which) for values in zip(*results)]
+
+
+@functools.lru_cache(1024)
+def joined(patterns: tuple[tuple[int, ...], ...]) -> tuple[list[tuple[int, ...]], tuple[int, ...]]:
+    """Of several tensors' `Shards.which`: the different rows of numbers that chips have, and which one each has."""
+    by_chip = list(zip(*patterns))
+    number = {row: number for number, row in enumerate(dict.fromkeys(by_chip))}
+    return list(number), tuple(number[row] for row in by_chip)
+
+
+def maker(part, number_of):
+    """A function of a chip's values of all inputs that makes an argument, the value in the place of its stand-in."""
+    if id(part) in number_of:
+        return operator.itemgetter(number_of[id(part)])
+    if isinstance(part, (list, tuple)):
+        makers = [maker(element, number_of) for element in part]
+        return lambda row: type(part)([make(row) for make in makers])
+    if isinstance(part, torch.Tensor) and part.is_meta:
+        raise NotImplementedError("its preparation of arguments computes with values; do that in the function itself")
+    return lambda row: part
+
+
+def over_mesh(op, args, kwargs, shards, mesh_shape) -> list[Shards]:
+    """Each output of an op in which chips exchange data; its golden function sees the values of all chips at once."""
+    args, kwargs = replaced(args, kwargs, lambda part: list(shards[id(part)]) if id(part) in shards else part)
+    result = op.golden_function(*args, mesh_shape=mesh_shape, **kwargs)
+    return [Shards.of(values) for values in (result if isinstance(result, tuple) else (result,))]
+
+
+def on_copies(op):
+    """The golden function of an op that may write over its inputs, or needs their gradients."""
+
+    def golden(*args, **kwargs):
+        copies = replaced(args, kwargs, lambda part: part.clone() if isinstance(part, torch.Tensor) else part)
+        args, kwargs = ttnn.decorators.prepare_backward_golden_inputs(copies) if is_backward(op) else copies
+        return op.golden_function(*args, **kwargs)
+
+    return golden
+
+
 def in_one_precision(shards: dict, outputs: list[ttnn.Tensor]) -> dict:
     """The inputs as they are, or, where an input or an output is kept as float32, all floats as float32.
 
     torch multiplies no matrices of two dtypes, and what is asked for in float32 must not be computed in bfloat16.
     """
-    dtypes = {values[0].dtype for values in shards.values()}
-    dtypes |= {kept_as(tensor.dtype) for tensor in outputs}
-    if not {torch.float32, torch.bfloat16} <= dtypes:
+    dtypes = [values.distinct[0].dtype for values in shards.values()] + [kept_as(tensor.dtype) for tensor in outputs]
+    if torch.float32 not in dtypes or torch.bfloat16 not in dtypes:
         return shards
     widened = lambda value: value.float() if value.dtype == torch.bfloat16 else value
-    return {key: share(values, widened) for key, values in shards.items()}
+    return {key: values.map(widened) for key, values in shards.items()}
 
 
 def no_golden(op) -> str:
@@ -195,22 +231,6 @@ def no_golden(op) -> str:
         f"ttnn.attach_golden_function({name}, function), as helpers/emulator/ops.py does, or open the mesh with "
         "numerics=False for a dry run without values."
     )
-
-
-@contextlib.contextmanager
-def golden_errors(op):
-    """Says whose golden function failed: the real op has already accepted these arguments."""
-    try:
-        yield
-    except Exception as error:
-        raise RuntimeError(
-            f"ttnn accepted this call of {op.python_fully_qualified_name}, but its golden function did not: {error}"
-        ) from error
-
-
-def place_of(tensor: ttnn.Tensor) -> tuple:
-    """Equal for an input and an output of an op that writes in place; not for views of another shape."""
-    return tensor.buffer_unique_id(), tuple(tensor.shape)
 
 
 def is_backward(op) -> bool:
@@ -237,19 +257,10 @@ def torch_tensors_in(value) -> list[torch.Tensor]:
     return [tensor for part in value for tensor in torch_tensors_in(part)] if isinstance(value, (list, tuple)) else []
 
 
-def replace_tensors(value, function):
-    if isinstance(value, ttnn.Tensor):
-        return function(value)
-    if isinstance(value, dict):
-        return {key: replace_tensors(part, function) for key, part in value.items()}
-    if isinstance(value, (list, tuple)):
-        return type(value)(replace_tensors(part, function) for part in value)
-    return value
+def replaced(args, kwargs, function) -> tuple[tuple, dict]:
+    """A call's arguments, each replaced by function(argument), within lists and tuples too."""
 
+    def new(part):
+        return type(part)([new(element) for element in part]) if isinstance(part, (list, tuple)) else function(part)
 
-def clone(value):
-    if isinstance(value, torch.Tensor):
-        return value.clone()
-    if isinstance(value, dict):
-        return {key: clone(part) for key, part in value.items()}
-    return type(value)(map(clone, value)) if isinstance(value, (list, tuple)) else value
+    return tuple(map(new, args)), {name: new(part) for name, part in kwargs.items()}

@@ -5,20 +5,46 @@ and die with the buffer: freed by ttnn, or its place reused, and the values go t
 """
 
 import functools
-import itertools
 import math
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import torch
 import ttnn
 
-SWEEP_BYTES = 64 * 2**20  # look for freed buffers when this much, and as much again as is held, has been written
+SWEEP_BYTES = 64 * 2**20  # look for freed buffers when so much has come on top, and no less than was held
+
+
+@dataclass
+class Shards:
+    """What the chips of a tensor hold. Chips that hold the same share one value: it is kept and computed with once."""
+
+    distinct: list[torch.Tensor]
+    which: tuple[int, ...]  # for each chip, row by row through the mesh, the place of its value in `distinct`
+
+    @classmethod
+    def of(cls, values: list[torch.Tensor]) -> "Shards":
+        """From one value per chip. Those that are the same object are shared."""
+        distinct = {id(value): value for value in values}
+        number = dict(zip(distinct, range(len(distinct))))
+        return cls(list(distinct.values()), tuple(number[id(value)] for value in values))
+
+    def __iter__(self) -> Iterator[torch.Tensor]:
+        """One value per chip."""
+        return (self.distinct[number] for number in self.which)
+
+    def map(self, function: Callable[[torch.Tensor], torch.Tensor]) -> "Shards":
+        return Shards([function(value) for value in self.distinct], self.which)
+
+    @property
+    def num_bytes(self) -> int:
+        return sum(value.nbytes for value in self.distinct)
 
 
 @dataclass
 class Shadow:
-    values: list[torch.Tensor]  # one per chip, row by row through the mesh; chips that hold the same share one object
-    coords: list[tuple[int, ...]]  # the chip of each value
+    shards: Shards
+    coords: list[ttnn.MeshCoordinate] | None  # of the chips; None where it is the whole mesh
     place: tuple  # (device id, buffer type, address)
     device: ttnn.MeshDevice
 
@@ -27,45 +53,43 @@ class Memory:
     def __init__(self):
         self._shadows: dict[int, Shadow] = {}  # by buffer id
         self._at: dict[tuple, int] = {}  # place -> buffer id
-        self._held = self._fresh = 0
+        self._held, self._sweep_at = 0, SWEEP_BYTES  # bytes
 
-    def read(self, tensor: ttnn.Tensor) -> list[torch.Tensor]:
-        """The values of a device tensor, one per chip that it lies on, each in the tensor's own shape.
+    def read(self, tensor: ttnn.Tensor) -> Shards:
+        """The values of a device tensor on the chips that it lies on, each in the tensor's own shape.
 
         Raises RuntimeError where they are not known: freed, of a closed mesh, or made behind the emulator's back.
         """
         shadow = self._shadows.get(tensor.buffer_unique_id())
         if shadow is None:
             raise RuntimeError(unknown_values(tensor))
-        values = shadow.values
-        coords = coords_of(tensor)
-        if coords != shadow.coords:  # one of ttnn.get_device_tensors
-            values = [values[shadow.coords.index(coord)] for coord in coords]
-        shape = tuple(tensor.shape)
-        if tuple(values[0].shape) == shape:
-            return values
-        return share(values, lambda value: as_shape(value, shape))  # a view of another shape
+        shards, coords, shape = shadow.shards, tensor.device_coords(), tensor.shape
+        if len(coords) < len(shards.which):  # one of ttnn.get_device_tensors
+            value_at = dict(zip(map(tuple, shadow.coords or ttnn.MeshCoordinateRange(shadow.device.shape)), shards))
+            shards = Shards.of([value_at[tuple(coord)] for coord in coords])
+        if shape == shards.distinct[0].shape:
+            return shards
+        return shards.map(lambda value: as_shape(value, tuple(shape)))  # a view of another shape
 
     def holds(self, tensor: ttnn.Tensor) -> bool:
         """Whether the values of a device tensor are known: its own, or those of the buffer that it is a view of."""
         return tensor.buffer_unique_id() in self._shadows
 
-    def write(self, tensor: ttnn.Tensor, values: list[torch.Tensor]) -> None:
-        """Stores one value per chip. Raises RuntimeError where a value's shape is not the tensor's."""
-        shape, dtype, device = tuple(tensor.shape), tensor.dtype, tensor.device()
-
-        def kept(value):
-            if tuple(value.shape) != shape:
-                raise RuntimeError(f"ttnn made a tensor of shape {shape}, its golden function {tuple(value.shape)}")
-            return rounded(value, dtype)
-
+    def write(self, tensor: ttnn.Tensor, shards: Shards) -> None:
+        """Stores what each chip holds. Raises RuntimeError where a value's shape is not the tensor's."""
+        for shape in {value.shape for value in shards.distinct}:
+            if tensor.shape != shape:
+                wanted, got = tuple(tensor.shape), tuple(shape)
+                raise RuntimeError(f"ttnn made a tensor of shape {wanted}, its golden function {got}")
+        dtype, device = tensor.dtype, tensor.device()
+        shards = shards.map(lambda value: rounded(value, dtype))
         place = (device.id(), tensor.memory_config().buffer_type, tensor.buffer_address())
-        values = share(values, kept)
         self._forget(self._at.get(place))
         self._at[place] = tensor.buffer_unique_id()
-        self._shadows[self._at[place]] = Shadow(values, coords_of(tensor), place, device)
-        self._fresh += size(values)
-        if self._fresh > max(SWEEP_BYTES, self._held):
+        coords = None if len(shards.which) == device.get_num_devices() else tensor.device_coords()
+        self._shadows[self._at[place]] = Shadow(shards, coords, place, device)
+        self._held += shards.num_bytes
+        if self._held > self._sweep_at:
             self.sweep()
 
     def sweep(self) -> None:
@@ -78,11 +102,12 @@ class Memory:
         }
         for place in [place for place in self._at if place not in live]:
             self._forget(self._at[place])
-        self._held, self._fresh = self.num_bytes(), 0
+        self._sweep_at = self._held + max(SWEEP_BYTES, self._held)
 
     def num_bytes(self) -> int:
         """Bytes that the values take on this computer, values shared by several chips counted once."""
-        return size([value for shadow in self._shadows.values() for value in shadow.values])
+        values = {id(value): value for shadow in self._shadows.values() for value in shadow.shards.distinct}
+        return sum(value.nbytes for value in values.values())
 
     def clear(self) -> None:
         self.__init__()
@@ -91,6 +116,7 @@ class Memory:
         shadow = self._shadows.pop(buffer_id, None)
         if shadow is not None:
             del self._at[shadow.place]
+            self._held -= shadow.shards.num_bytes
 
 
 def unknown_values(tensor: ttnn.Tensor) -> str:
@@ -102,19 +128,6 @@ def unknown_values(tensor: ttnn.Tensor) -> str:
         f"The emulated mesh does not know the values of this tensor of shape {tuple(tensor.shape)}: it was made by a "
         "call that the emulator does not follow. Make it with ttnn.from_torch(..., device=mesh)."
     )
-
-
-def coords_of(tensor: ttnn.Tensor) -> list[tuple[int, ...]]:
-    """The chips that a device tensor lies on, row by row."""
-    device, coords = tensor.device(), tensor.device_coords()
-    if len(coords) == device.get_num_devices():
-        return all_coords(tuple(device.shape))
-    return [tuple(coord) for coord in coords]
-
-
-@functools.cache
-def all_coords(mesh_shape: tuple[int, ...]) -> list[tuple[int, ...]]:
-    return list(itertools.product(*map(range, mesh_shape)))
 
 
 def as_shape(value: torch.Tensor, shape: tuple[int, ...]) -> torch.Tensor:
@@ -133,28 +146,20 @@ def as_shape(value: torch.Tensor, shape: tuple[int, ...]) -> torch.Tensor:
 KEPT_BFLOAT16 = torch.bfloat16 if torch.ops.mkldnn._is_mkldnn_bf16_supported() else torch.float32
 
 
+torch_dtype = functools.cache(ttnn.ttnn_dtype_to_torch_dtype)
+
+
 def kept_as(dtype: ttnn.DataType) -> torch.dtype:
     """The torch dtype of the values behind a tensor. Block floats have none of their own in torch: float32."""
-    return KEPT_BFLOAT16 if dtype == ttnn.bfloat16 else ttnn.ttnn_dtype_to_torch_dtype(dtype)
+    return KEPT_BFLOAT16 if dtype == ttnn.bfloat16 else torch_dtype(dtype)
 
 
 def rounded(value: torch.Tensor, dtype: ttnn.DataType) -> torch.Tensor:
     """The value as the chip would store it in `dtype`, in the torch dtype that keeps it, and no view of another."""
     if value._base is not None:
         value = value.clone()
-    if dtype == ttnn.bfloat16:
-        value = value.to(torch.bfloat16)
     if dtype in (ttnn.bfloat8_b, ttnn.bfloat4_b):  # one exponent for 16 neighbours: ttnn packs it on the host
         packed = ttnn.Tensor(tensor=value.float().contiguous(), data_type=dtype, layout=ttnn.TILE_LAYOUT)
         return packed.to_torch()
-    return value.to(kept_as(dtype))
-
-
-def share(values: list[torch.Tensor], function) -> list[torch.Tensor]:
-    """Applies a function to every value, once to those that several chips share."""
-    done = {}
-    return [done[id(v)] if id(v) in done else done.setdefault(id(v), function(v)) for v in values]
-
-
-def size(values: list[torch.Tensor]) -> int:
-    return sum(value.nbytes for value in {id(value): value for value in values}.values())
+    on_chip, here = torch_dtype(dtype), kept_as(dtype)
+    return value if value.dtype == on_chip == here else value.to(on_chip).to(here)

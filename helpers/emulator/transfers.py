@@ -5,10 +5,10 @@ import itertools
 import torch
 import ttnn
 
-from helpers.emulator.memory import Memory, share
+from helpers.emulator.memory import Memory, Shards
 
 
-def host_values(tensor: ttnn.Tensor) -> list[torch.Tensor]:
+def host_values(tensor: ttnn.Tensor) -> Shards:
     """The shards of a host tensor, one per chip in row order; shards that the topology calls replicas share one."""
     shards = ttnn.get_device_tensors(tensor)
     topology = tensor.tensor_topology()
@@ -20,18 +20,18 @@ def host_values(tensor: ttnn.Tensor) -> list[torch.Tensor]:
         if which not in done:
             done[which] = shard.to_torch()
         values.append(done[which])
-    return values
+    return Shards.of(values)
 
 
-def spread(values: list[torch.Tensor], tensor: ttnn.Tensor) -> list[torch.Tensor]:
-    """One value per chip of a device tensor: a host tensor without a mesh goes to every chip."""
-    return values * len(tensor.device_coords()) if len(values) == 1 else values
+def spread(shards: Shards, tensor: ttnn.Tensor) -> Shards:
+    """For the chips of a device tensor: a host tensor without a mesh goes to every chip."""
+    return Shards(shards.distinct, (0,) * len(tensor.device_coords())) if len(shards.which) == 1 else shards
 
 
 def to_host(memory: Memory, tensor: ttnn.Tensor) -> ttnn.Tensor:
     """The host copy of a device tensor, with its dtype, layout, shards and topology."""
     make = lambda value: ttnn.from_torch(value, dtype=tensor.dtype, layout=tensor.layout)
-    shards = share(memory.read(tensor), make)
+    shards = list(memory.read(tensor).map(make))
     if len(shards) == 1:
         return shards[0]
     host = ttnn.from_host_shards(shards, tensor.device().shape)
@@ -74,7 +74,7 @@ def allocate(memory, real, *args, **kwargs):
     dtype = ttnn.ttnn_dtype_to_torch_dtype(result.dtype)
     content = float("nan") if dtype.is_floating_point else torch.iinfo(dtype).max
     if ttnn.is_tensor_storage_on_device(result):
-        memory.write(result, spread([torch.full(tuple(result.shape), content, dtype=dtype)], result))
+        memory.write(result, spread(Shards.of([torch.full(tuple(result.shape), content, dtype=dtype)]), result))
     return result
 
 
@@ -101,14 +101,14 @@ real_methods = {name: getattr(ttnn.Tensor, name) for name in (*READERS, "cpu", "
 
 def install(emulator) -> None:
     def followed(tensor):
-        if emulator._inside or not ttnn.is_tensor_storage_on_device(tensor):
+        if emulator.within.depth or not ttnn.is_tensor_storage_on_device(tensor):
             return False
         if not emulator.numerics:
             raise RuntimeError(NO_VALUES)
         return True
 
     def host(tensor):
-        with emulator._within():
+        with emulator.within:
             return to_host(emulator.memory, tensor)
 
     def reader(name):
@@ -122,7 +122,7 @@ def install(emulator) -> None:
         result = real_methods["to"](tensor, *args, **kwargs)
         if emulator.numerics and followed(result):
             known = followed(tensor)
-            with emulator._within():
+            with emulator.within:
                 source = emulator.memory.read(tensor) if known else host_values(tensor)
                 emulator.memory.write(result, spread(source, result))
         return result
@@ -130,9 +130,9 @@ def install(emulator) -> None:
     def reshape(tensor, *args, **kwargs):
         result = real_methods["reshape"](tensor, *args, **kwargs)
         if emulator.numerics and followed(tensor) and not emulator.memory.holds(result):  # a copy, not a view
-            with emulator._within():
+            with emulator.within:
                 shape = tuple(result.shape)
-                emulator.memory.write(result, share(emulator.memory.read(tensor), lambda value: value.reshape(shape)))
+                emulator.memory.write(result, emulator.memory.read(tensor).map(lambda value: value.reshape(shape)))
         return result
 
     def load(path, device=None):
