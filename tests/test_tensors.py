@@ -49,7 +49,7 @@ def test_placement_follows_a_product(mesh, x):
 
 
 def test_gather_refuses_partial_sums_and_unnamed_slices(mesh, x):
-    w = torch.randn(1, 1, 384, 96)
+    w = torch.randn(1, 1, 384, 96, generator=torch.Generator().manual_seed(6))
     partial = ttnn.matmul(shard(x, mesh, tp=3), shard(w, mesh, tp=2))
     with pytest.raises(ValueError, match="chips along tp hold different values.*all_reduce along tp is missing"):
         gather(partial)
