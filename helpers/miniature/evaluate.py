@@ -129,7 +129,7 @@ def contact_sheet(sampler: Sampler, path):
     clips = fixed_clips(20, False) + fixed_clips(12, True)[10:]
     prompts = [*TWO_OF_THE_NOTE, *(caption(clip, plain=True) for clip in clips)]
     Path(path).parent.mkdir(parents=True, exist_ok=True)
-    sheet(sampler(prompts), prompts, columns=8).save(path)
+    sheet(sampler(prompts), prompts, columns=8).quantize(256).save(path)  # a third of the bytes, no visible loss
 
 
 def evaluate(sampler: Sampler, seen: int = 200, unseen: int = 100, others: int = 40) -> dict:
