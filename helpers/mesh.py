@@ -102,7 +102,8 @@ def _open(system: System, backend: str, numerics: bool) -> ttnn.MeshDevice:
             f"ttnn could not open {system.name}. Restart the kernel and open it again. ttnn says: {error}"
         ) from error
     if backend == "emulated":
-        from helpers.emulator import exchange, ops  # noqa: F401  they attach golden functions
+        # Not at the top: they attach golden functions, and on real chips ttnn's comparison mode needs its own.
+        from helpers.emulator import exchange, ops  # noqa: F401
 
         mesh.emulator = golden.Emulator(numerics)
         golden.install(mesh.emulator)
