@@ -4,6 +4,7 @@ Every ratio is measured in one run, the two sides in turn, and the median of the
 Exits with status 1 when a bound is missed.
 """
 
+import contextlib
 import functools
 import math
 import os
@@ -12,7 +13,10 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Callable
+from pathlib import Path
+from unittest import mock
 
 import torch
 import torch.nn.functional as F
@@ -20,7 +24,12 @@ import ttnn
 from diffusers import MochiTransformer3DModel
 
 from helpers.collectives import all_reduce
-from helpers.mesh import open_mesh
+from helpers.emulator import golden, transfers
+from helpers.mesh import open_mesh, run_on
+from helpers.miniature.config import configuration
+from helpers.miniature.export import save_pipeline
+from helpers.miniature.parts import new_autoencoder, new_text_encoder, new_transformer
+from helpers.mochi.pipeline import Mochi, Request, first_noise
 from helpers.mochi.transformer import Transformer
 from helpers.tensors import replicate, shard
 
@@ -64,7 +73,7 @@ def main() -> int:
         warm = statistics.median(opening(cache) for _ in range(5))
         rows.append(("open a Galaxy, warm cache", warm, 0.5, "s"))
     mesh = open_mesh("galaxy")
-    rows += [*ops(mesh), mlp(mesh), block(mesh)]
+    rows += [*ops(mesh), mlp(mesh), block(mesh), *miniature(mesh)]
     print(f"\n{'':52s}{'measured':>10s}{'bound':>8s}")
     for name, measured, bound, unit in rows:
         print(f"{name:52s}{measured:>8.2f} {unit}{bound:>8g}{'' if measured <= bound else '   missed'}")
@@ -143,6 +152,86 @@ def block(mesh) -> tuple:
         2,
         "x",
     )
+
+
+PROMPT = "a butterfly landing on a flower, wings gently moving in the breeze"
+
+
+def miniature(mesh) -> list[tuple]:
+    """A clip of the miniature, 31 frames in 20 steps with guidance, and what the emulator takes of a step."""
+    with tempfile.TemporaryDirectory() as folder:
+        weights = Path("models/tiny-mochi").resolve()
+        if not weights.exists():
+            weights = random_miniature(folder)
+        return [
+            ("a clip of the miniature on Galaxy", clip(mesh, weights), 30, "s"),
+            ("a clip of the miniature on n150", run_on("n150", clip, weights), 10, "s"),
+            ("the emulator's own part of a step of the miniature", bookkeeping(mesh, weights), 25, "%"),
+        ]
+
+
+def random_miniature(folder: str) -> Path:
+    """The miniature with random weights, which take as long as trained ones."""
+    config = configuration()
+    models = new_autoencoder(config), new_transformer(config), new_text_encoder(config)
+    return save_pipeline(folder, *models, torch.zeros(12), torch.ones(12))
+
+
+def clip(mesh, weights: Path) -> float:
+    """Seconds from a prompt to frames, weights already loaded."""
+    mochi = Mochi(mesh, weights)
+    return seconds(lambda: mochi(PROMPT, steps=20, guidance=4.5))
+
+
+def bookkeeping(mesh, weights: Path) -> float:
+    """Per cent of a denoising step that are neither ttnn's host calls, nor golden functions, nor the model's Python."""
+    mochi, watch, used = Mochi(mesh, weights), Stopwatch(), set()
+    noise, prompt = first_noise(mochi.transformer.config["in_channels"], Request(PROMPT)), mochi.encode(PROMPT)
+    emulate = golden.Emulator.emulate
+
+    def noting(self, op, *call):
+        used.add(op)
+        return emulate(self, op, *call)
+
+    def step():
+        watch.spent.clear()
+        total = seconds(lambda: mochi.transformer(noise, prompt, 500.0))
+        return (watch.spent["emulator"] - watch.spent["ttnn"] - watch.spent["golden"]) / total
+
+    with mock.patch.object(golden.Emulator, "emulate", noting):
+        step()
+    with contextlib.ExitStack() as stack:
+        for owner, names, kind in [
+            (ttnn.decorators.FastOperation, ["__call__"], "emulator"),
+            (ttnn.Tensor, transfers.real_methods, "emulator"),
+            (golden, ["real_call"], "ttnn"),
+            *((op, ["golden_function"], "golden") for op in used),
+        ]:
+            for name in names:
+                stack.enter_context(mock.patch.object(owner, name, watch.around(getattr(owner, name), kind)))
+        return 100 * statistics.median(step() for _ in range(9))
+
+
+class Stopwatch:
+    """Adds up the seconds of functions, by kind; a call within another of its kind is not counted twice."""
+
+    def __init__(self):
+        self.spent, self._running = Counter(), set()
+
+    def around(self, function: Callable, kind: str) -> Callable:
+        @functools.wraps(function)
+        def timed(*args, **kwargs):
+            if kind in self._running:
+                return function(*args, **kwargs)
+            self._running.add(kind)
+            start = time.perf_counter()
+            try:
+                return function(*args, **kwargs)
+            finally:
+                self.spent[kind] += time.perf_counter() - start
+                self._running.remove(kind)
+
+        return timed
 
 
 if __name__ == "__main__":
