@@ -99,8 +99,9 @@ class Emulator:
                 if getattr(op.golden_function, "over_mesh", False):
                     values = over_mesh(op, args, kwargs, shards, tuple(where.device().shape))
                 else:
-                    golden = self._golden(op, args, kwargs, shards, in_place)
-                    values = per_chip(golden, list(shards.values()), len(where.device_coords()))
+                    golden = on_copies(op) if in_place or is_backward(op) else op.golden_function
+                    arguments = self._prepare(op, args, kwargs, shards)
+                    values = per_chip(golden, arguments, list(shards.values()), len(where.device_coords()))
                 self._store(outputs, values)
         except Exception as error:  # the real op has already accepted these arguments
             raise RuntimeError(
@@ -108,10 +109,10 @@ class Emulator:
             ) from error
         return result
 
-    def _golden(self, op, args, kwargs, shards, in_place):
-        """The golden function of this call, as a function of one chip's values of all inputs.
+    def _prepare(self, op, args, kwargs, shards):
+        """The golden function's arguments, as a function of one chip's values of all inputs.
 
-        ttnn's preparation of the arguments is slow, and the same for all chips. So it runs once, on stand-ins.
+        ttnn's preparation of them is slow, and the same for all chips. So it runs once, on stand-ins.
         """
         prepare = op.preprocess_golden_function_inputs or ttnn.decorators.default_preprocess_golden_function_inputs
         firsts = [values.distinct[0] for values in shards.values()]
@@ -126,8 +127,7 @@ class Emulator:
         number_of = {id(tensor): number for number, tensor in enumerate(stand_ins)}
         makers = [maker(part, number_of) for part in golden_args]
         named = {name: maker(part, number_of) for name, part in golden_kwargs.items()}
-        golden = on_copies(op) if in_place or is_backward(op) else op.golden_function
-        return lambda row: golden(*[make(row) for make in makers], **{name: make(row) for name, make in named.items()})
+        return lambda row: ([make(row) for make in makers], {name: make(row) for name, make in named.items()})
 
     def _store(self, outputs, values):
         if len(outputs) != len(values):
@@ -162,16 +162,16 @@ def stand_in(number: int, shape: torch.Size, dtype: torch.dtype) -> torch.Tensor
     return torch.empty(shape, dtype=dtype, device="meta")
 
 
-def per_chip(golden, inputs: list[Shards], num_chips: int) -> list[Shards]:
+def per_chip(golden, arguments, inputs: list[Shards], num_chips: int) -> list[Shards]:
     """Each output on all chips; the golden function is called once for chips that hold the same in every input."""
     numbers, which = joined(tuple(shards.which for shards in inputs)) if inputs else ([()], (0,) * num_chips)
-    rows = [[shards.distinct[number] for shards, number in zip(inputs, row)] for row in numbers]
+    calls = [arguments([shards.distinct[number] for shards, number in zip(inputs, row)]) for row in numbers]
     values = [value for shards in inputs for value in shards.distinct]
     versions = [value._version for value in values]
-    results = [torch_tensors_in(golden(row)) for row in rows]
+    results = [golden(*args, **kwargs) for args, kwargs in calls]
     if versions != [value._version for value in values]:
         raise RuntimeError("it wrote over its inputs")
-    return [Shards(list(values), which) for values in zip(*results)]
+    return [Shards(list(values), which) for values in zip(*map(torch_tensors_in, results))]
 
 
 @functools.lru_cache(1024)
