@@ -2,8 +2,11 @@
 
 import numpy as np
 import pytest
+from matplotlib.colors import to_hex
 from matplotlib.patches import Rectangle
 
+from helpers.planner import Plan
+from helpers.show import COLOURS
 from helpers.show import frames as draw
 
 STEADY = {"temporal_flickering": 0.99, "subject_consistency": 0.8, "motion_smoothness": 0.98, "dynamic_degree": 0.1}
@@ -55,3 +58,24 @@ def test_the_camera_shows_both_boxes_and_what_is_in_them():
     assert start.get_title() == "start: 96 x 48 pixels" and end.get_title() == "end: 48 x 24 pixels"
     with pytest.raises(ValueError, match="end .* leaves the picture"):
         draw.camera(picture, (0, 0, 1, 1), (24, 6, 120, 54), "somebody")
+
+
+def test_the_sketch_shows_who_hears_whom():
+    """Of 4 frames with 36 positions: a frame's own, a position's own, everybody."""
+    for panel, heard in zip(draw.who_hears_whom("somebody").axes, (36, 4, 144), strict=True):
+        colours = [to_hex(patch.get_facecolor()).upper() for patch in panel.patches]
+        assert len(colours) == 144 and colours.count(COLOURS[1]) == 1  # who asks hears himself too
+        assert colours.count(COLOURS[4]) == heard - 1 and f"hears {heard} of 144" in panel.get_title()
+
+
+def test_memory_bars_end_where_the_plans_say():
+    request, words = dict(height=64, width=64, dtype="bfloat16"), "Out of Memory: Not enough space"
+    fits = Plan("n150", "small", request, 2_000_000_000, [2_500_000_000, 5_250_000_000], 12_872_318_208, None)
+    figure = draw.memory(
+        [fits, Plan("n150", "large", request, None, [], 12_872_318_208, words)], dict(small="A", large="B")
+    )
+    weights, extra, wall = figure.axes[0].patches
+    assert weights.get_width() == 2 and (extra.get_x(), extra.get_width()) == (2, 3.25)
+    assert wall.get_width() == pytest.approx(12.872318208) and wall.get_hatch()
+    assert [text.get_text() for text in figure.axes[0].texts] == ["2.0 + 3.2", "out of memory"]
+    assert [label.get_text() for label in figure.axes[0].get_yticklabels()] == ["A, bfloat16", "B, bfloat16"]

@@ -1,12 +1,19 @@
-"""Pictures of notebook 05: where a camera goes on a still, and how coherent videos of one prompt are."""
+"""Pictures of notebook 05: where a camera goes on a still, who attends to whom, how coherent videos of one prompt are,
+and what fits in a chip's memory.
+"""
+
+import itertools
 
 import matplotlib.pyplot as plt
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 from matplotlib.patches import Rectangle
 from matplotlib.ticker import MaxNLocator
 
 from helpers.frames.motion import pixels, to_picture
-from helpers.show import COLOURS, INK, LINK, signed
+from helpers.planner import Plan
+from helpers.show import COLOURS, INK, LINK, PALE, signed
+from helpers.systems import find_system
 
 BOXES = {"start": (COLOURS[0], "-"), "end": (COLOURS[5], "--")}
 # measure: (its name, what winning means)
@@ -15,6 +22,13 @@ MEASURES = {
     "subject_consistency": ("subject consistency", "keeps its subject best"),
     "motion_smoothness": ("motion smoothness", "moves most smoothly"),
     "dynamic_degree": ("dynamic degree", "moves most"),
+}
+
+FRAMES, SIDE, ASKING = 4, 6, (1, 2, 3)  # of the sketch of attention: frames, positions on a side, who asks
+HEARD = {
+    "in a picture model": lambda frame, row, column: frame == ASKING[0],
+    "in a motion module": lambda frame, row, column: (row, column) == ASKING[1:],
+    "in a video model": lambda frame, row, column: True,
 }
 
 Measures = dict[str, dict[str, float]]  # name of a video: what helpers.metrics.coherence says of it
@@ -48,6 +62,53 @@ def camera(picture, start, end, by: str) -> Figure:
     whole.set_title("where the camera goes", fontsize=11)
     whole.legend(loc="lower left", fontsize=9)
     return signed(figure, by)
+
+
+def who_hears_whom(by: str) -> Figure:
+    """Small clips, one a kind of model: one position that asks, and the positions of all frames that answer it."""
+    figure, panels = plt.subplots(len(HEARD), 1, figsize=(6.4, 5.4), layout="constrained")
+    for panel, (title, hears) in zip(panels, HEARD.items()):
+        count = 0
+        for frame, row, column in itertools.product(range(FRAMES), range(SIDE), range(SIDE)):
+            here, heard = (frame, row, column) == ASKING, hears(frame, row, column)
+            count += heard
+            colour = COLOURS[1] if here else COLOURS[4] if heard else PALE
+            panel.add_patch(Rectangle((frame * (SIDE + 1) + column, row), 0.9, 0.9, fc=colour, ec="none"))
+        for frame in range(FRAMES):
+            panel.text(frame * (SIDE + 1) + SIDE / 2, SIDE + 0.3, f"frame {frame}", ha="center", va="top", fontsize=9)
+        panel.set_title(f"{title}: the orange position hears {count} of {FRAMES * SIDE**2}", fontsize=11)
+        panel.set(xlim=(-0.3, FRAMES * (SIDE + 1)), ylim=(SIDE + 1.3, -0.3), xticks=[], yticks=[], aspect="equal")
+        panel.spines[:].set_visible(False)
+    return signed(figure, by)
+
+
+def memory(plans: list[Plan], titles: dict[str, str]) -> Figure:
+    """A bar for each plan of one system: weights, what one pass adds, and where the chip's memory ends.
+
+    titles: of the plans' parts. A plan that does not fit has no numbers, and its bar runs into the wall.
+    """
+    wall = plans[0].capacity / 1e9
+    figure, axes = plt.subplots(figsize=(8.2, 0.42 * len(plans) + 1.4), layout="constrained")
+    for row, plan in enumerate(plans):
+        if plan.fits:
+            weights, peak = plan.weights / 1e9, plan.peak / 1e9
+            axes.barh(row, weights, height=0.62, color=COLOURS[0])
+            axes.barh(row, peak - weights, left=weights, height=0.62, color=COLOURS[4])
+            axes.text(peak + 0.15, row, f"{weights:.1f} + {peak - weights:.1f}", va="center", fontsize=9)
+        else:
+            axes.barh(row, wall, height=0.62, color="white", ec=COLOURS[5], hatch="///", lw=1.2)
+            box = dict(fc="white", ec="none", pad=1.5)
+            axes.text(wall / 2, row, "out of memory", va="center", ha="center", fontsize=9, bbox=box)
+    axes.axvline(wall, color=INK, lw=1.5, ls="--")
+    names = [f"{titles[plan.part]}, {plan.request['dtype']}" for plan in plans]
+    axes.set_yticks(range(len(plans)), names, fontsize=10)
+    axes.set(xlim=(0, 1.12 * wall), ylim=(len(plans) - 0.5, -0.5), xlabel="GB on the chip")
+    labels = {"weights": COLOURS[0], "one pass, at its peak": COLOURS[4]}
+    handles = [Rectangle((0, 0), 1, 1, color=colour, label=label) for label, colour in labels.items()]
+    handles.append(Line2D([], [], color=INK, ls="--", label=f"{plans[0].system}: {wall:.1f} GB"))
+    axes.legend(handles=handles, loc="upper center", bbox_to_anchor=(0.5, -0.28), ncols=3, frameon=False, fontsize=9)
+    axes.spines[["top", "right"]].set_visible(False)
+    return signed(figure, f"dry runs on emulated {find_system(plans[0].system)}")
 
 
 def coherence(measures: Measures, by: str) -> Figure:
