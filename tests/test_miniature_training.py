@@ -8,7 +8,7 @@ import torch
 from diffusers import MochiPipeline
 from transformers import T5TokenizerFast
 
-from helpers.miniature.autoencoder import Painter, crop, importance
+from helpers.miniature.autoencoder import Painter, crop, importance, train_autoencoder
 from helpers.miniature.config import configuration
 from helpers.miniature.evaluate import Sampler, autoencoder_psnr, fixed_clips, judge
 from helpers.miniature.export import pack, unpack, weights_size
@@ -17,6 +17,7 @@ from helpers.miniature.loop import Average, Place, rate_at, train
 from helpers.miniature.optimizer import orthogonal
 from helpers.miniature.parts import new_autoencoder, new_text_encoder, new_tokenizer, new_transformer, tie_capitals
 from helpers.miniature.prompts import caption
+from helpers.miniature.reader import ANSWERS, Captions, answers
 from helpers.miniature.scenes import sample
 from helpers.miniature.train import make
 
@@ -164,6 +165,29 @@ def test_training_goes_on_where_it_was(tmp_path):
     assert done and made == [], "nothing left to do"
 
 
+@pytest.mark.parametrize("until, learns", [(0.0, False), (1.0, True)])
+def test_the_decoder_learns_alone_in_the_end(tmp_path, until, learns):
+    config = configuration("smoke")
+    config["autoencoder_training"] |= {"steps": 2, "encoder_until": until}
+    torch.manual_seed(config["seed"])
+    before = new_autoencoder(config).state_dict()
+    train_autoencoder(Place(tmp_path, quiet=True), config)
+    after = torch.load(tmp_path / "autoencoder.pt", weights_only=True)["model"]
+    moved = {name for name in before if not torch.equal(before[name], after[name])}
+    assert any(name.startswith("decoder") for name in moved)
+    assert any(name.startswith("encoder") for name in moved) == learns
+
+
+def test_what_a_caption_answers():
+    said = dict(zip(ANSWERS, answers("a small red fish swims past a blue coral to the left"), strict=True))
+    meant = {"scene": "fish", "motion": "swimming left", "subject": "red", "second": "blue", "size": "small"}
+    assert {name: ANSWERS[name][number - 1] for name, number in said.items()} == meant
+    assert answers("a ball") == [1 + ANSWERS["scene"].index("ball"), 0, 0, 0, 0], "0 for what is left open"
+    exam = Captions(40, lambda texts: torch.tensor([[len(text)] for text in texts]), 5, True, "cpu")
+    assert exam.tokens.shape == (40, 1) and exam.answers.shape == (40, len(ANSWERS))
+    assert all(len(exam.answers[:, k].unique()) > 2 for k in range(len(ANSWERS))), "nothing uniform"
+
+
 @pytest.fixture(scope="module")
 def smoke(tmp_path_factory):
     """A far smaller miniature, made in about two minutes by the very same code: (run folder, pipeline folder)."""
@@ -179,6 +203,17 @@ def test_the_smoke_version_beats_chance(smoke):
     clips = fixed_clips(50, False)
     rates = judge(sampler([caption(clip, plain=True) for clip in clips]), clips)
     assert rates["scene"] >= 0.2, f"chance is 0.1: {rates}"
+
+
+def test_the_text_encoder_can_read_and_is_then_frozen(smoke):
+    lines = [json.loads(line) for line in (smoke[0] / "log.jsonl").read_text().splitlines()]
+    exam = [line for line in lines if line["stage"] == "reader" and "scene" in line][-1]
+    assert exam["scene"] > 0.9 and exam["motion"] > 0.5 and exam["subject"] > 0.3, f"chance is 0.1 and less: {exam}"
+    read = torch.load(smoke[0] / "text_encoder.pt", weights_only=True)
+    kept = MochiPipeline.from_pretrained(smoke[1]).text_encoder.state_dict()
+    for name, weight in kept.items():
+        if "embed" not in name and "shared" not in name:  # those of capitals are tied when it is saved
+            assert torch.equal(weight, read[f"t5.{name}"].bfloat16().float()), name
 
 
 def test_stock_diffusers_loads_and_runs_it(smoke):

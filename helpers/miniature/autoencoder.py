@@ -74,6 +74,11 @@ def loss_of(autoencoder, target: torch.Tensor, kl_weight: float, generator, tint
     return loss, {"loss": loss.detach(), "kl": kl.detach(), "psnr": -10 * torch.log10(plain + 1e-9)}
 
 
+def steered(weight: float, kl: float, target: float) -> float:
+    """The weight of the KL term, a little higher where the latents hold more nats than the target, else lower."""
+    return min(max(weight * (1.05 if kl > target else 0.97), KL_LEAST), KL_MOST)
+
+
 def train_autoencoder(place: Place, config: dict):
     """Stage one; returns (autoencoder with averaged weights, done)."""
     torch.manual_seed(config["seed"])
@@ -87,15 +92,14 @@ def train_autoencoder(place: Place, config: dict):
     def loss_at(step, progress, generator):
         _, side, length = next(phase for phase in settings["phases"] if progress < phase[0])
         length = min(length, frames)
+        autoencoder.encoder.requires_grad_(progress < settings["encoder_until"])
         whole = side == checks.shape[-1]
         count = settings["batch"] if whole else max(1, settings["batch"] * 4 // settings["crops"])
         target = crop(painter.batch(step, count), side, length, settings["crops"], step)
         with place.autocast():
             loss, numbers = loss_of(autoencoder, target, control["kl_weight"], generator, max(0.0, 1 - 2 * progress))
         if step % 5 == 0:  # steer the latents towards so many nats each
-            high = float(numbers["kl"]) > settings["kl_target"]
-            weight = control["kl_weight"] * (1.05 if high else 0.97)
-            control["kl_weight"] = min(max(weight, KL_LEAST), KL_MOST)
+            control["kl_weight"] = steered(control["kl_weight"], float(numbers["kl"]), settings["kl_target"])
         return loss, {**numbers, "kl_weight": control["kl_weight"]}
 
     def check(model):

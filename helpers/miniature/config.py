@@ -29,14 +29,18 @@ DEFAULT = {
     },
     "text_encoder": {"d_model": 128, "d_kv": 32, "num_heads": 4, "d_ff": 384, "num_layers": 3},
     # phases: until which share of the training, side of the crops in pixels, their frames
+    # encoder_until: from this share on the decoder learns alone, to paint better from latents that stay as they are
     # crops: how many from each clip; ahead: clips painted at once (many small kernels: a card likes them large)
     "autoencoder_training": {
-        "minutes": 50.0, "batch": 2, "rate": 2e-3, "muon": 0.02, "kl_target": 2.5, "crops": 1,
-        "phases": ((0.55, 96, 7), (1.0, 96, 19)), "check_every": 500, "ahead": 1,
+        "minutes": 71.0, "batch": 2, "rate": 2e-3, "muon": 0.02, "kl_target": 2.5, "crops": 1,
+        "phases": ((0.4, 96, 7), (1.0, 96, 19)), "encoder_until": 0.7, "check_every": 200, "ahead": 1,
     },
-    "latents": {"clips": 2500, "batch": 4, "captions": 6},
+    "latents": {"clips": 5000, "batch": 4, "captions": 6},
+    "reader_training": {
+        "minutes": 8.0, "batch": 64, "captions": 8000, "rate": 1e-3, "muon": 0.02, "check_every": 200,
+    },
     "transformer_training": {
-        "minutes": 49.0, "batch": 32, "rate": 1e-3, "muon": 0.02, "drop": 0.1,
+        "minutes": 113.0, "batch": 32, "rate": 1e-3, "muon": 0.02, "drop": 0.1,
         "check_every": 200,
     },
 }  # fmt: skip
@@ -73,6 +77,7 @@ SMOKE = {
         "phases": ((0.7, 32, 7), (1.0, 96, 7)), "check_every": 1000,
     },
     "latents": {"clips": 400, "batch": 10, "captions": 4},
+    "reader_training": {"steps": 300, "batch": 64, "captions": 2000, "rate": 1e-3, "muon": 0.02, "check_every": 1000},
     "transformer_training": {"steps": 350, "batch": 16, "rate": 1e-3, "muon": 0.02, "drop": 0.1, "check_every": 1000},
 }  # fmt: skip
 

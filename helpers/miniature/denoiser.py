@@ -1,29 +1,55 @@
-"""Stage three: the transformer and the text encoder, trained together on latents and captions."""
+"""Stages three and four: the text encoder learns to read; then, with it frozen, the transformer learns to paint."""
 
 import torch
 from torch import nn
 
-from helpers.miniature.autoencoder import load_clips, statistics
+from helpers.miniature.autoencoder import load_clips, statistics, tokenize
 from helpers.miniature.fast import quicken_transformer
 from helpers.miniature.loop import Place, train
 from helpers.miniature.parts import new_text_encoder, new_tokenizer, new_transformer
+from helpers.miniature.reader import train_reader
 
 HELD_BACK = 64  # clips at the end that are only looked at
+
+
+class TextEncoder(nn.Module):
+    """tokens: (B, L) -> (B, L, D), padding masked out."""
+
+    def __init__(self, config: dict):
+        super().__init__()
+        self.t5 = new_text_encoder(config)
+
+    def forward(self, tokens: torch.Tensor) -> torch.Tensor:
+        return self.t5(input_ids=tokens, attention_mask=real(tokens)).last_hidden_state
+
+
+def real(tokens: torch.Tensor) -> torch.Tensor:
+    """(B, L), False at padding."""
+    return tokens != 0
+
+
+def train_text_encoder(place: Place, config: dict) -> tuple[TextEncoder, bool]:
+    """Stage three; returns (encoder with averaged weights, frozen, done)."""
+    encoder, tokenizer = TextEncoder(config), new_tokenizer()
+    width, settings = config["text_encoder"]["d_model"], config["reader_training"]
+    done = train_reader(
+        place, encoder, width, lambda texts: tokenize(tokenizer, texts), real, settings, config["seed"] + 2
+    )
+    return encoder, done
 
 
 class Denoiser(nn.Module):
     """What predicts the way from noise to data: noisy latents and tokens in, velocity out."""
 
-    def __init__(self, config: dict):
+    def __init__(self, config: dict, text_encoder: TextEncoder):
         super().__init__()
-        self.text_encoder = new_text_encoder(config)
+        self.text_encoder = text_encoder
         self.transformer = quicken_transformer(new_transformer(config))
 
     def forward(self, latents: torch.Tensor, share: torch.Tensor, tokens: torch.Tensor) -> torch.Tensor:
         """latents: (B, 12, T, H, W); share: (B,), 0 for noise and 1 for data; tokens: (B, L)."""
-        mask = tokens != 0
-        text = self.text_encoder(input_ids=tokens, attention_mask=mask).last_hidden_state
-        return self.transformer(latents, text, share * 1000, mask, return_dict=False)[0]
+        text = self.text_encoder(tokens)
+        return self.transformer(latents, text, share * 1000, real(tokens), return_dict=False)[0]
 
 
 def shares(count: int, generator) -> torch.Tensor:
@@ -71,11 +97,11 @@ class Batches:
         return self.take(places, generator, 0.0)
 
 
-def train_denoiser(place: Place, config: dict, compiled: bool = False):
-    """Returns (denoiser with averaged weights, (mean, std) of the latents, done)."""
+def train_denoiser(place: Place, config: dict, text_encoder: TextEncoder, compiled: bool = False):
+    """Stage four; returns (denoiser with averaged weights, (mean, std) of the latents, done)."""
     torch.manual_seed(config["seed"] + 1)
     settings = config["transformer_training"]
-    denoiser = Denoiser(config).to(place.device).train()
+    denoiser = Denoiser(config, text_encoder).to(place.device).train()
     batches = Batches(place, settings["drop"])
     if compiled:  # block by block: they are alike, so one of them is compiled and serves for all
         for block in denoiser.transformer.transformer_blocks:

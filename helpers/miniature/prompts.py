@@ -5,6 +5,7 @@ not know. Adverbs ("gently") and endings ("in the breeze") say nothing about the
 """
 
 import difflib
+import functools
 import re
 from dataclasses import dataclass, field
 
@@ -106,6 +107,7 @@ def _words(text: str) -> list[str]:
     return re.findall(r"[^\W\d_]+|\d+", text.lower())
 
 
+@functools.cache
 def vocabulary() -> list[str]:
     """Every word of the captions, sorted."""
     texts = [*COLOURS, *SIZES, *ADVERBS, *ORNAMENTS]

@@ -1,7 +1,7 @@
 """Make the miniature from nothing: `python -m helpers.miniature.train`.
 
-Three stages, each resumable (run the same command again): the autoencoder, the latents of many clips, the
-transformer with its text encoder; then the diffusers folder. On CPU or CUDA.
+Four stages, each resumable (run the same command again): the autoencoder, the latents of many clips, the text
+encoder, the transformer; then the diffusers folder. On CPU or CUDA.
 """
 
 import argparse
@@ -15,13 +15,13 @@ import torch
 
 from helpers.miniature.autoencoder import encode_clips, train_autoencoder
 from helpers.miniature.config import configuration
-from helpers.miniature.denoiser import train_denoiser
+from helpers.miniature.denoiser import TextEncoder, train_denoiser, train_text_encoder
 from helpers.miniature.export import pack, save_pipeline, unpack, weights_size
 from helpers.miniature.fast import quicken_autoencoder
 from helpers.miniature.loop import Place
 from helpers.miniature.parts import new_autoencoder
 
-STAGES = ("autoencoder", "latents", "transformer", "export")
+STAGES = ("autoencoder", "latents", "reader", "transformer", "export")
 
 
 def main(arguments=None) -> int:
@@ -53,13 +53,18 @@ def make(place: Place, config: dict, out, stages=STAGES, compiled: bool = False)
         torch.save(autoencoder.state_dict(), place.folder / "vae.pt")
     if "latents" in stages and not encode_clips(place, config, _autoencoder(place, config)):
         return False
+    if "reader" in stages:
+        text_encoder, done = train_text_encoder(place, config)
+        if not done:
+            return False
+        torch.save(text_encoder.state_dict(), place.folder / "text_encoder.pt")
     if "transformer" in stages or "export" in stages:
-        denoiser, _, (mean, std), done = train_denoiser(place, config, compiled)
+        denoiser, _, (mean, std), done = train_denoiser(place, config, _text_encoder(place, config), compiled)
         if not done and "export" not in stages:
             return False
         if "export" in stages:  # before the end too: a look at what there is so far
             vae = _autoencoder(place, config).cpu()
-            save_pipeline(out, vae, denoiser.transformer.cpu(), denoiser.text_encoder.cpu(), mean.cpu(), std.cpu())
+            save_pipeline(out, vae, denoiser.transformer.cpu(), denoiser.text_encoder.t5.cpu(), mean.cpu(), std.cpu())
             (Path(out) / "training.json").write_text(json.dumps(record(place, config, vae, denoiser), indent=1) + "\n")
             print(f"{out}: {weights_size(out) / 1e6:.1f} MB of weights")
         return done
@@ -69,10 +74,10 @@ def make(place: Place, config: dict, out, stages=STAGES, compiled: bool = False)
 def record(place: Place, config: dict, vae, denoiser) -> dict:
     """How this model came to be, for its card: steps and minutes of each stage, on what, and how large it is."""
     stages = {}
-    for stage in ("autoencoder", "transformer"):
+    for stage in ("autoencoder", "reader", "transformer"):
         state = torch.load(place.folder / f"{stage}.pt", map_location="cpu", weights_only=True, mmap=True)
         stages[stage] = {"steps": state["step"], "minutes": round(state["spent"] / 60, 1)}
-    parts = {"text_encoder": denoiser.text_encoder, "transformer": denoiser.transformer, "vae": vae}
+    parts = {"text_encoder": denoiser.text_encoder.t5, "transformer": denoiser.transformer, "vae": vae}
     device = torch.device(place.device)
     return {
         "stages": stages,
@@ -86,12 +91,21 @@ def record(place: Place, config: dict, vae, denoiser) -> dict:
 
 
 def _autoencoder(place: Place, config: dict):
-    path = place.folder / "vae.pt"
+    autoencoder = _finished(place, "vae.pt", new_autoencoder(config), "autoencoder")
+    return quicken_autoencoder(autoencoder) if place.device != "cpu" else autoencoder
+
+
+def _text_encoder(place: Place, config: dict) -> TextEncoder:
+    return _finished(place, "text_encoder.pt", TextEncoder(config), "reader").requires_grad_(False)
+
+
+def _finished(place: Place, name: str, model, stage: str):
+    """A part whose training is over."""
+    path = place.folder / name
     if not path.is_file():
-        raise FileNotFoundError(f"no autoencoder in {place.folder}: run the stage 'autoencoder' to its end first")
-    autoencoder = new_autoencoder(config).to(place.device)
-    autoencoder.load_state_dict(torch.load(path, map_location=place.device, weights_only=True))
-    return quicken_autoencoder(autoencoder).eval() if place.device != "cpu" else autoencoder.eval()
+        raise FileNotFoundError(f"no {name} in {place.folder}: run the stage '{stage}' to its end first")
+    model.load_state_dict(torch.load(path, map_location=place.device, weights_only=True))
+    return model.to(place.device).eval()
 
 
 def _configured(options, device: str) -> dict:
