@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from helpers.miniature.detectors import HUES, Seen, detect, hue_and_chroma
+from helpers.miniature.detectors import HUES, Seen, detect, detect_still, hue_and_chroma
 from helpers.miniature.evaluate import ASPECTS, fixed_clips, judge
 from helpers.miniature.scenes import COLOURS, SCENES, held_out, render, sample
 
@@ -44,6 +44,22 @@ def test_nothing_is_seen_where_nothing_is():
     noise = np.random.default_rng(2).random((31, 96, 96, 3))
     assert detect(noise).motion is None
     assert detect(np.zeros((31, 96, 96, 3))).subject is None
+
+
+def test_stills_are_told_by_their_middle_frame(real):
+    clips, videos = real
+    found = [detect_still(video[15]) for video in videos]
+    rates = {a: np.mean([getattr(f, a) == getattr(c, a) for f, c in zip(found, clips)]) for a in ("scene", "subject")}
+    assert min(rates.values()) >= 0.99, rates
+    assert all(seen.motion is None for seen in found), "a still has no motion"
+    others = [clips[place] for place in np.random.default_rng(0).permutation(COUNT)]
+    chance = np.mean([seen.scene == clip.scene for seen, clip in zip(found, others)])
+    assert 0.04 < chance < 0.18, "one scene in ten"
+
+
+def test_no_scene_in_a_blank_or_noisy_still():
+    assert detect_still(np.full((96, 96, 3), 0.8)) == Seen()
+    assert detect_still(np.zeros((96, 96, 3))) == Seen()
 
 
 def test_hue_stays_with_shade_and_tint():

@@ -81,6 +81,14 @@ def detect(video: np.ndarray) -> Seen:
     return Seen(scene, find_motion(look, scene, subject, second), _name(subject), _name(second))
 
 
+def detect_still(picture: np.ndarray) -> Seen:
+    """(96, 96, 3) floats in 0..1 -> what a single picture shows; it has no motion."""
+    look = Look(picture[None])
+    scene = find_still_scene(look)
+    subject, second = (None, None) if scene is None else find_colours(look, scene)
+    return Seen(None if subject is None else scene, None, _name(subject), _name(second))
+
+
 def _name(colour: int | None) -> str | None:
     return None if colour is None else NAMES[colour]
 
@@ -112,6 +120,23 @@ def find_scene(look: Look) -> str | None:
         return "forest" if canopy > 0.25 else "sun" if floor > 0.7 else None
     if look.coloured[:, 86:].mean() > 0.7:
         return "ball"
+    return _scene_by_ground(look)
+
+
+def find_still_scene(look: Look) -> str | None:
+    """As find_scene, but no change of the light tells sun and forest: crowns at both edges do, and hills."""
+    if look.light.max() < 0.45:
+        return "rocket"
+    crowns = look.coloured[:, 24:40]
+    if min(crowns[..., :12].mean(), crowns[..., -12:].mean()) > 0.5:
+        return "forest"
+    if look.coloured[:, 88:].mean() > 0.7:
+        edge = look.coloured[:, 72] & ~look.coloured[:, 67]  # of the floor, which is level
+        return "ball" if edge.mean() > 0.5 else "sun"
+    return _scene_by_ground(look)
+
+
+def _scene_by_ground(look: Look) -> str | None:
     strip, plain = look.frames[:, 91:], ~look.coloured[:, 91:]
     if not plain.any():
         return None
