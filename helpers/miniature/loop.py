@@ -14,6 +14,7 @@ from tqdm.auto import tqdm
 from helpers.miniature.optimizer import Muon
 
 SAVE_EVERY = 120.0  # seconds
+TABLES = ("embed_tokens", "shared", "token_embedding", "position_embedding")  # not matrices: a row for each token
 WARM_UP, COOL_DOWN = 0.03, 0.5  # shares of the training: the rate rises, later it falls
 
 
@@ -71,7 +72,7 @@ def optimizer_for(model: nn.Module, settings: dict, slow: tuple[str, ...] = ()) 
     kernels, groups = [], {}
     for name, p in model.named_parameters():
         gently = bool(slow) and name.endswith(slow)
-        if p.ndim > 1 and not gently and "embed_tokens" not in name and "shared" not in name:
+        if p.ndim > 1 and not gently and not any(table in name for table in TABLES):
             kernels.append(p)
         else:
             groups.setdefault(0.01 if gently else 1.0, []).append(p)
