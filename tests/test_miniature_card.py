@@ -18,13 +18,24 @@ GOOD = {
     "coherence": {"flicker": {"sampled": 0.021, "real": 0.02, "ratio": 1.05}},
     "ten seeds": {"mean": 0.11, "smallest": 0.07, "subject colours": 5},
     "autoencoder psnr": 31.5, "seconds for each clip": 2.5, "peak memory GB": 1.25,
-    "settings": {"steps": 20, "guidance": 4.5, "frames": 31, "prompts": [200, 100]},
+    "settings": {"steps": 20, "guidance": 4.5, "frames": 31, "prompts": [200, 100], "dtype": "float32"},
 }  # fmt: skip
 
 
 def test_the_card_holds_the_measured_figures_and_who_made_it():
-    text = card(TRAINING, GOOD)
-    for figure in ("1234", "57", "4321", "3 CPU cores", "31.50 dB", "99.0 %", "7.65 M", "license: apache-2.0"):
+    text = card(TRAINING | {"remark": "Made in two goes."}, GOOD)
+    assert "Made in two goes." in text and "two goes" not in card(TRAINING, GOOD)
+    for figure in (
+        "1234",
+        "57",
+        "4321",
+        "3 CPU cores",
+        "31.50 dB",
+        "99.0 %",
+        "7.65 M",
+        "float32",
+        "license: apache-2.0",
+    ):
         assert figure in text
     assert "{" not in text and "All figures that were aimed at are reached" in text
 

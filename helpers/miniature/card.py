@@ -60,12 +60,16 @@ for example {examples}.
 
 {training}
 
+The text encoder learns first, alone, to tell from every word of a caption the scene, the motion, both colours and the
+size; from then on it is frozen, as in Mochi-1. In the end of its training the decoder learns without the encoder.
+
 Again from nothing: `python -m helpers.miniature.train` (resumable; CPU or CUDA; seed {seed}).
 
 ## Figures
 
-Measured by `python -m helpers.miniature.evaluate`: {seen} seen and {unseen} held-out prompts, stock pipeline,
-{steps} steps, guidance {guidance}; detectors judge the pixels (`detectors.py`; no error on 2,000 painted clips).
+Measured by `python -m helpers.miniature.evaluate`: {seen} seen and {unseen} held-out prompts, stock pipeline
+in {dtype}, {steps} steps, guidance {guidance}; detectors judge the pixels (`detectors.py`; no error on 2,000 painted
+clips).
 
 {figures}
 
@@ -115,7 +119,10 @@ def verdict(result: dict) -> str:
 
 
 def card(training: dict, result: dict) -> str:
-    """The whole card as Markdown. training, result: what training.json and evaluation.json hold."""
+    """The whole card as Markdown. training, result: what training.json and evaluation.json hold.
+
+    training["remark"]: how this model's making differed from what train.py does from nothing, where it did.
+    """
     settings, stages = result["settings"], training["stages"]
     parts = [
         f"| {name} | {row['class']} | {row['parameters'] / 1e6:.2f} M |" for name, row in training["parts"].items()
@@ -132,11 +139,11 @@ def card(training: dict, result: dict) -> str:
         examples=", ".join(examples),
         training="\n".join(
             [f"On {training['device']}, torch {training['torch']}; {training['clips']} clips for the transformer.", "",
-             "| stage | steps | minutes |", "|---|---|---|", *spent]
+             "| stage | steps | minutes |", "|---|---|---|", *spent, "", training.get("remark", "")]
         ),
         seed=training["seed"],
         seen=settings["prompts"][0], unseen=settings["prompts"][1], steps=settings["steps"],
-        guidance=settings["guidance"], figures=table(result), verdict=verdict(result),
+        guidance=settings["guidance"], dtype=settings["dtype"], figures=table(result), verdict=verdict(result),
     )  # fmt: skip
 
 

@@ -143,7 +143,8 @@ def evaluate(sampler: Sampler, seen: int = 200, unseen: int = 100, others: int =
     result["peak memory GB"] = alone
     result["settings"] = {
         "steps": sampler.steps, "guidance": sampler.guidance, "frames": sampler.frames, "fps": FPS,
-        "prompts": [seen, unseen], "torch": torch.__version__, "threads": torch.get_num_threads(),
+        "prompts": [seen, unseen], "dtype": str(sampler.pipeline.dtype).removeprefix("torch."),
+        "torch": torch.__version__, "threads": torch.get_num_threads(),
     }  # fmt: skip
     return result
 
