@@ -1,0 +1,1 @@
+"""Miniatures that start from still pictures: tiny-sd3, and the frame autoencoder and latents it shares."""

@@ -1,0 +1,219 @@
+"""tiny-sd3: its tokens, its text as stock diffusers joins it, its figures, and a small training that beats chance."""
+
+import json
+import time
+
+import numpy as np
+import pytest
+import torch
+from diffusers import StableDiffusion3Pipeline
+
+from helpers.miniature.loop import Place, optimizer_for
+from helpers.miniature.optimizer import Muon
+from helpers.miniature.parts import TOKENS
+from helpers.miniature.prompts import caption, vocabulary
+from helpers.miniature.scenes import render, sample
+from helpers.miniature.stills import evaluate as figures
+from helpers.miniature.stills.card import card
+from helpers.miniature.stills.frames import OneFrame, load_frames, statistics, tokenize
+from helpers.miniature.stills.parts import (
+    END,
+    configuration,
+    new_autoencoder,
+    new_clip,
+    new_clip_tokenizer,
+    new_t5_tokenizer,
+)
+from helpers.miniature.stills.sd3 import Batches, Denoiser, TextEncoder, flow_loss, knowing, save_pipeline
+from helpers.miniature.stills.train import make
+
+
+@pytest.fixture(autouse=True)
+def one_thread():
+    """Beside other tests several threads only wait for each other."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.mark.parametrize("preset", ["default", "smoke"])
+def test_sizes_fit_the_repository_and_the_mesh(preset):
+    config = configuration(preset)
+    denoiser, autoencoder = Denoiser(config, TextEncoder(config)), new_autoencoder(config)
+    assert sum(p.numel() for model in (denoiser, autoencoder) for p in model.parameters()) * 2 < 25e6, "bytes"
+    shape = denoiser.transformer.config
+    assert shape.num_attention_heads % 2 == 0 and shape.attention_head_dim % 32 == 0, "two chips, whole tiles"
+    assert all(channels % 32 == 0 for channels in autoencoder.config.block_out_channels)
+    assert (shape.in_channels, shape.patch_size) == (16, 2), "SD 3's own"
+    assert shape.pooled_projection_dim == shape.joint_attention_dim, "the reader takes both"
+
+
+def test_presets_have_names():
+    with pytest.raises(ValueError, match="presets"):
+        configuration("enormous")
+
+
+def test_words_are_one_token_each_for_clip():
+    tokenizer = new_clip_tokenizer()
+    assert all(len(tokenizer.tokenize(word)) == 1 for word in vocabulary())
+    for seed in range(300):
+        ids = tokenizer(caption(sample(seed), seed)).input_ids
+        assert len(ids) <= TOKENS and ids.count(END) == 1, "an end in the middle would cut it short"
+    assert tokenizer.get_vocab() == new_clip_tokenizer().get_vocab()
+    assert tokenizer("A RED Ball").input_ids == tokenizer("a red ball").input_ids
+    assert len(tokenizer("zebra 7").input_ids) == 2 + 5 + 1
+
+
+def test_embeddings_are_no_matrices_to_the_optimizer():
+    clip = new_clip(32)
+    by_muon = next(part for part in optimizer_for(clip, {"rate": 1.0, "muon": 1.0}).parts if isinstance(part, Muon))
+    shapes = {tuple(p.shape) for group in by_muon.param_groups for p in group["params"]}
+    embeddings = clip.text_model.embeddings
+    assert shapes == {(32, 32), (64, 32), (32, 64)}
+    assert not shapes & {tuple(e.weight.shape) for e in (embeddings.token_embedding, embeddings.position_embedding)}
+
+
+def test_one_frame_is_a_video_of_one_frame():
+    model = OneFrame(new_autoencoder(configuration("smoke"))).eval()
+    video = torch.rand(2, 3, 1, 32, 48) * 2 - 1
+    with torch.no_grad():
+        mean = model.encode(video).latent_dist.mode()
+        assert mean.shape == (2, 16, 4, 6)
+        assert torch.equal(model.decode(mean).sample[:, :, 0], model.autoencoder.decode(mean).sample)
+
+
+def test_statistics_are_those_of_sampled_latents():
+    torch.manual_seed(0)
+    mean, logvar = torch.randn(300, 2, 16, 4, 4) * 2 + torch.arange(16.0).view(-1, 1, 1) / 8, torch.full((), -1.0)
+    moments = torch.cat([mean, logvar.expand_as(mean)], dim=2)
+    drawn = mean + torch.exp(0.5 * logvar) * torch.randn(mean.shape)
+    assert statistics(moments) == pytest.approx((drawn.mean().item(), drawn.std().item()), rel=0.01)
+
+
+def test_the_loss_of_the_right_velocity_is_nothing():
+    generator = torch.Generator().manual_seed(0)
+    latents, sigma = torch.randn(3, 16, 4, 4, generator=generator), torch.tensor([0.2, 0.5, 0.9])
+
+    def knows_the_data(noisy, sigma, tokens):
+        return (noisy - latents) / sigma.view(-1, 1, 1, 1)
+
+    assert flow_loss(knows_the_data, latents, None, sigma, generator) < 1e-10
+    assert flow_loss(lambda *inputs: -knows_the_data(*inputs), latents, None, sigma, generator) > 1
+
+
+def test_outputs_that_cannot_know_the_caption_are_those_that_do_not_change_with_its_end():
+    config = configuration("smoke")
+    torch.manual_seed(1)
+    encoder = TextEncoder(config).eval()
+    one, other = tokenize(["a red ball on a blue floor", "a red ball on a blue pot"]).long()
+    with torch.no_grad():
+        a, b = encoder(torch.stack([one, other]))
+    changed = (a - b).abs().amax(-1) > 1e-6
+    known = knowing(one[None])[0]
+    assert changed[known].all() and known[24:].all() and changed.shape == (49,)
+    assert not changed[:7].any() and not known[:8].any() and known[8:24].all(), "start, and seven words"
+
+
+def test_text_is_joined_as_in_diffusers(tmp_path):
+    config = configuration("smoke")
+    torch.manual_seed(3)
+    denoiser = Denoiser(config, TextEncoder(config)).eval()
+    save_pipeline(tmp_path, new_autoencoder(config), denoiser, 0.1, 2.0)
+    pipeline = StableDiffusion3Pipeline.from_pretrained(tmp_path, dtype=torch.float32)
+    assert (pipeline.vae.config.shift_factor, pipeline.vae.config.scaling_factor) == (0.1, 0.5)
+    limits = (pipeline.tokenizer, pipeline.tokenizer_2, pipeline.tokenizer_3)
+    assert {tokenizer.model_max_length for tokenizer in limits} == {TOKENS}
+    prompts = ["a red butterfly landing on a blue flower, its wings moving gently", "a sun", "A BIG Zebra"]
+    with torch.no_grad():
+        hidden, _, pooled, _ = pipeline.encode_prompt(
+            prompts, None, None, do_classifier_free_guidance=False, max_sequence_length=TOKENS
+        )
+        ours = denoiser.float().text_encoder(tokenize(prompts).long())
+    assert hidden.shape == (3, 48, config["text_encoder"]["d_model"])
+    assert torch.allclose(ours[:, :-1], hidden, atol=1e-4) and torch.allclose(ours[:, -1], pooled, atol=1e-4)
+
+
+def test_judging_real_frames_and_shuffled_ones():
+    clips = [sample(seed, scene=scene) for seed, scene in enumerate(("ball", "fish", "car", "boat"))]
+    pictures = render(clips, frames=3)[:, :, 1].permute(0, 2, 3, 1).numpy()
+    assert figures.judge(pictures, clips) == dict.fromkeys(figures.ASPECTS, 1.0)
+    assert figures.judge(pictures, clips[1:] + clips[:1])["scene"] == 0.0
+    assert figures.sheet(pictures, clips).width > 4 * 96
+
+
+ROW = {"scene": 0.96, "subject": 0.95, "second": 0.9}
+RESULT = {
+    "follows": {"all": ROW, "real frames": ROW}, "autoencoder psnr": 29.25, "seconds for each picture": 0.5,
+    "settings": {"steps": 20, "guidance": 4.5, "prompts": [70, 30], "threads": 3},
+}  # fmt: skip
+TRAINING = {
+    "stages": {"autoencoder": {"steps": 1234, "minutes": 12.3}}, "parts": {"vae": {"class": "A", "parameters": 5e6}},
+    "device": "3 CPU cores", "torch": "2.x", "clips": 4321, "frames": 16, "seed": 7,
+}  # fmt: skip
+
+
+def test_the_card_holds_the_measured_figures_and_what_was_missed():
+    text = card(TRAINING, RESULT, figures.table(RESULT), figures.shortfalls(RESULT))
+    for figure in ("1234", "4321", "3 CPU cores", "29.25 dB", "96.0 %", "5.00 M", "70 seen", "license: apache-2.0"):
+        assert figure in text
+    assert "{" not in text and "All figures that were aimed at are reached" in text
+    worse = RESULT | {"follows": {"all": ROW | {"subject": 0.94}}}
+    missed = figures.shortfalls(worse)
+    assert missed == ["subject: 94.0 % of the 95 % aimed at"]
+    assert missed[0] in card(TRAINING, worse, figures.table(worse), missed)
+
+
+@pytest.fixture(scope="module")
+def smoke(tmp_path_factory):
+    """A far smaller tiny-sd3, made in less than a minute by the very same code: (place, pipeline folder)."""
+    torch.set_num_threads(1)
+    place, out = Place(tmp_path_factory.mktemp("run"), quiet=True), tmp_path_factory.mktemp("out") / "sd3"
+    assert not make(Place(place.folder, deadline=time.time(), quiet=True), configuration("smoke"), "sd3", out)
+    assert not out.exists(), "nothing is exported before the end"
+    assert make(place, configuration("smoke"), "sd3", out)
+    return place, out
+
+
+def test_frames_that_do_not_show_their_caption_are_left_out(smoke):
+    clips, batches = load_frames(smoke[0]), Batches(smoke[0], drop=0.5)
+    assert clips["moments"].shape == (200, 3, 32, 12, 12) and clips["tokens"].shape == (200, 4, 2, TOKENS)
+    share = clips["shows"].float().mean(0)
+    assert share[1] > 0.97 and share[0] < share[1] and share[2] < share[1], "the middle frame shows it best"
+    places = torch.cat([batches.train, batches.rest])
+    assert len(places) == clips["shows"].sum() and clips["shows"][tuple(places.T)].all()
+    assert batches.train[:, 0].max() < batches.rest[:, 0].min(), "clips are learned from or held back, not both"
+
+
+def test_latents_are_normalised_and_captions_dropped(smoke):
+    batches, generator = Batches(smoke[0], drop=0.5), torch.Generator().manual_seed(0)
+    latents, tokens = batches.draw(256, generator)
+    assert latents.shape == (256, 16, 12, 12) and tokens.shape == (256, 2, TOKENS)
+    assert latents.mean().item() == pytest.approx(0, abs=0.05) and latents.std().item() == pytest.approx(1, abs=0.05)
+    empty = (tokens == batches.empty).all(-1).all(-1).float().mean().item()
+    assert 0.35 < empty < 0.65
+    assert (
+        torch.equal(batches.empty, tokenize([""])[0].long()) and batches.empty[1, 0] == new_t5_tokenizer().eos_token_id
+    )
+
+
+def test_the_smoke_version_beats_chance(smoke):
+    pipeline = figures.load(smoke[1])
+    result, pictures, _ = figures.evaluate(pipeline, steps=8, seen=40, unseen=10)
+    assert pictures.shape == (50, 96, 96, 3) and np.isfinite(pictures).all()
+    assert result["follows"]["all"]["scene"] >= 0.2, f"chance is 0.1: {result['follows']}"
+    assert result["follows"]["shuffled captions"]["scene"] < 0.2
+    assert result["follows"]["real frames"]["scene"] > 0.95
+    assert result["autoencoder psnr"] > 14
+
+
+def test_what_was_spent_is_written_down(smoke):
+    training = json.loads((smoke[1] / "training.json").read_text())
+    steps = {name: stage["steps"] for name, stage in training["stages"].items()}
+    assert steps == {"autoencoder": 150, "reader": 150, "transformer": 300}
+    pipeline = StableDiffusion3Pipeline.from_pretrained(smoke[1])
+    for name, part in training["parts"].items():
+        model = getattr(pipeline, name)
+        assert part["class"] == type(model).__name__
+        assert part["parameters"] == sum(p.numel() for p in model.parameters()), name
+    assert set(training["parts"]) == {"text_encoder", "text_encoder_2", "text_encoder_3", "transformer", "vae"}
