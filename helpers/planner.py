@@ -109,8 +109,13 @@ def table(plans: list[Plan]) -> str:
         )
         for p in plans
     ]
-    widths = [max(map(len, column)) for column in zip(columns, *rows)]
-    return "\n".join("  ".join(cell.ljust(w) for cell, w in zip(row, widths)).rstrip() for row in (columns, *rows))
+    return aligned([columns, *rows])
+
+
+def aligned(rows: list[tuple[str, ...]]) -> str:
+    """Rows of cells as lines, columns one below the other."""
+    widths = [max(map(len, column)) for column in zip(*rows)]
+    return "\n".join("  ".join(cell.ljust(w) for cell, w in zip(row, widths)).rstrip() for row in rows)
 
 
 def dry_run(

@@ -4,6 +4,9 @@ Activations are (1, B, N, D), tiled, in bfloat16: N may be cut over sp, D is who
 A layer on one chip is the same code: cutting in one part and sending to nobody.
 """
 
+import contextlib
+from contextvars import ContextVar
+
 import torch
 import torch.nn.functional as F
 import ttnn
@@ -11,12 +14,24 @@ import ttnn
 from helpers.collectives import all_gather, all_reduce
 from helpers.tensors import TILE, axis_index, replicate, shard
 
+_weight_dtype = ContextVar("weight_dtype", default=ttnn.bfloat16)
+
+
+@contextlib.contextmanager
+def weights_in(dtype: ttnn.DataType):
+    """Linear layers made in the block keep their weights in this format; biases and norms stay in bfloat16."""
+    before = _weight_dtype.set(dtype)
+    try:
+        yield
+    finally:
+        _weight_dtype.reset(before)
+
 
 class Linear:
     """y = x w + b with w whole on every chip. weight (out, in) as torch keeps it, bias (out)."""
 
     def __init__(self, mesh, weight: torch.Tensor, bias: torch.Tensor | None = None):
-        self.weight = replicate(weight.T[None, None], mesh)
+        self.weight = replicate(weight.T[None, None], mesh, dtype=_weight_dtype.get())
         self.bias = None if bias is None else replicate(bias[None, None, None], mesh)
 
     def __call__(self, x: ttnn.Tensor) -> ttnn.Tensor:
@@ -33,7 +48,7 @@ class ColumnParallel:
     def __init__(self, mesh, weight: torch.Tensor, bias: torch.Tensor | None = None, fsdp: bool = False):
         self.fsdp = fsdp and fits(mesh, "sp", weight.shape[1])
         columns = pad_to(weight.T[None, None], 3, TILE * degree(mesh, "tp"))
-        self.weight = shard(columns, mesh, tp=3, **({"sp": 2} if self.fsdp else {}))
+        self.weight = shard(columns, mesh, dtype=_weight_dtype.get(), tp=3, **({"sp": 2} if self.fsdp else {}))
         self.bias = None
         if bias is not None:
             self.bias = shard(pad_to(bias[None, None, None], 3, TILE * degree(mesh, "tp")), mesh, tp=3)
@@ -52,7 +67,7 @@ class RowParallel:
     def __init__(self, mesh, weight: torch.Tensor, bias: torch.Tensor | None = None, fsdp: bool = False):
         self.fsdp = fsdp and fits(mesh, "sp", weight.shape[0])
         rows = pad_to(weight.T[None, None], 2, TILE * degree(mesh, "tp"))
-        self.weight = shard(rows, mesh, tp=2, **({"sp": 3} if self.fsdp else {}))
+        self.weight = shard(rows, mesh, dtype=_weight_dtype.get(), tp=2, **({"sp": 3} if self.fsdp else {}))
         self.bias = None if bias is None else replicate(bias[None, None, None], mesh)
 
     def __call__(self, x: ttnn.Tensor) -> ttnn.Tensor:
