@@ -6,4 +6,7 @@ stills.py       from a sentence to a picture
 plans.py        whether the real models fit
 story.py        from a list of sentences to a film
 motion.py       pan, zoom and fades over stills
+
+motion_module.py  what ties frames together: AnimateDiff's motion module
+animate.py        from a sentence to a clip, by AnimateDiff
 """
