@@ -36,7 +36,7 @@ def train_text_encoder(place: Place, config: dict) -> tuple[TextEncoder, bool]:
     encoder, tokenizer = TextEncoder(config), new_clip_tokenizer()
     width, settings = config["text_encoder"]["hidden_size"], config["reader_training"]
     done = train_reader(
-        place, encoder, width, lambda texts: tokenize(tokenizer, texts), at_end, settings, config["seed"]
+        place, encoder, width, lambda texts: tokenize(tokenizer, texts), at_end, settings, config["seed"] + 2
     )
     return encoder, done
 
@@ -94,7 +94,7 @@ def loss_of(denoise, scheduler: DDIMScheduler, latents: torch.Tensor, generator)
 
 def train_unet(place: Place, config: dict, encoder: TextEncoder, clips: Clips) -> tuple[UNet2DConditionModel, bool]:
     """Stage two; returns (UNet with averaged weights, done)."""
-    torch.manual_seed(config["seed"] + 1)
+    torch.manual_seed(config["seed"] + 3)
     unet = new_unet(config).to(place.device).train()
 
     def velocity(model, latents, text, generator):
@@ -107,7 +107,7 @@ def train_unet(place: Place, config: dict, encoder: TextEncoder, clips: Clips) -
 
 def train_motion(place: Place, config: dict, encoder: TextEncoder, unet, clips: Clips) -> tuple[MotionAdapter, bool]:
     """Stage three, with a finished UNet; returns (motion adapter with averaged weights, done)."""
-    torch.manual_seed(config["seed"] + 2)
+    torch.manual_seed(config["seed"] + 4)
     adapter = new_motion_adapter(config).to(place.device).train()
     joint = joined(unet, adapter)
 
@@ -155,8 +155,8 @@ def _train(place: Place, stage: str, model, settings: dict, encoder, clips: Clip
     return train(place, stage, model, settings, loss_at, check)
 
 
-def make(place: Place, config: dict, vae: AutoencoderKL, out) -> bool:
-    """Run the stages in order, on the latents in `place`; False if the deadline came first."""
+def make_animatediff(place: Place, config: dict, vae: AutoencoderKL, out) -> bool:
+    """The stages in a folder of their own, from the shared latents, and the diffusers folder; False if not done."""
     here = replace(place, folder=place.folder / "animatediff")
     encoder, done = train_text_encoder(here, config)
     if not done:

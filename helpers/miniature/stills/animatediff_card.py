@@ -86,7 +86,8 @@ def card(training: dict, result: dict, figures: str) -> str:
     parts = [
         f"| {name} | {row['class']} | {row['parameters'] / 1e6:.2f} M |" for name, row in training["parts"].items()
     ]
-    stages = [f"| {name} | {row['steps']} | {row['minutes']:.0f} |" for name, row in training["stages"].items()]
+    made = {name: training["stages"][name] for name in ("autoencoder", "reader", "unet", "motion")}
+    stages = [f"| {name} | {row['steps']} | {row['minutes']:.0f} |" for name, row in made.items()]
     examples = [f"a {a} {scene} with the second colour {b}" for scene, ((a, b), *_) in list(UNSEEN.items())[:3]]
     return CARD.format(
         millions=sum(row["parameters"] for row in training["parts"].values()) / 1e6,

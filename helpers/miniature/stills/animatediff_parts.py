@@ -14,6 +14,7 @@ from torch import nn
 from transformers import CLIPTextConfig, CLIPTextModel
 
 from helpers.miniature.parts import TOKENS
+from helpers.miniature.stills import parts
 from helpers.miniature.stills.parts import END, START, new_clip_tokenizer
 
 LATENTS = 16  # channels of the frames' latents
@@ -21,7 +22,6 @@ LATENTS = 16  # channels of the frames' latents
 # 6 x 6 positions have attention, to each other and to the text; 12 x 12 have convolutions only. Heads are whole tiles
 # or a little less. With the autoencoder at most 20 MB in bfloat16.
 DEFAULT = {
-    "seed": 13,
     "unet": {"block_out_channels": (96, 128), "attention_head_dim": 4, "layers_per_block": 1},  # 4 heads, not 4 wide
     "motion": {"motion_num_attention_heads": 4, "motion_layers_per_block": 1},
     "text_encoder": {"hidden_size": 96, "intermediate_size": 192, "num_hidden_layers": 3, "num_attention_heads": 3},
@@ -48,10 +48,8 @@ SMOKE = {
 
 
 def configuration(preset: str = "default") -> dict:
-    """The whole configuration as one dictionary; "smoke" overrides the default key by key."""
-    if preset not in ("default", "smoke"):
-        raise ValueError(f"presets are default and smoke, not {preset}")
-    config = deepcopy(DEFAULT)
+    """The whole configuration as one dictionary, that of the frames and their autoencoder with it."""
+    config = parts.configuration(preset) | deepcopy(DEFAULT)
     for part, values in (SMOKE if preset == "smoke" else {}).items():
         config[part] = {**config[part], **values}
     return config
@@ -105,8 +103,8 @@ class TextEncoder(nn.Module):
 
 def save_pipeline(folder, vae, encoder: TextEncoder, unet, adapter, mean: torch.Tensor, std: torch.Tensor) -> Path:
     """Write what stock `AnimateDiffPipeline.from_pretrained` loads, in bfloat16; the UNet by itself, without motion."""
-    parts = normalised(vae, mean, std), encoder.clip, unet, adapter
-    vae, clip, unet, adapter = (deepcopy(part).to("cpu", torch.bfloat16) for part in parts)
+    models = normalised(vae, mean, std), encoder.clip, unet, adapter
+    vae, clip, unet, adapter = (deepcopy(model).to("cpu", torch.bfloat16) for model in models)
     pipeline = AnimateDiffPipeline(vae, clip, new_clip_tokenizer(), unet, adapter, new_scheduler())
     pipeline.register_modules(unet=unet)  # the pipeline has joined the two, and would save motion twice
     pipeline.save_pretrained(folder, safe_serialization=True)

@@ -16,11 +16,16 @@ from safetensors import safe_open
 
 from helpers.miniature.export import weights_size
 from helpers.miniature.loop import Place
+from helpers.miniature.stills import animatediff_parts, parts
+from helpers.miniature.stills.animatediff import make_animatediff
 from helpers.miniature.stills.frames import encode_frames, train_autoencoder
-from helpers.miniature.stills.parts import configuration
 from helpers.miniature.stills.sd3 import make_sd3
 
-MODELS = {"sd3": make_sd3}  # make(place, config, autoencoder, out) -> done
+# configuration(preset) and make(place, config, autoencoder, out) -> done
+MODELS = {
+    "sd3": (parts.configuration, make_sd3),
+    "animatediff": (animatediff_parts.configuration, make_animatediff),
+}
 
 
 def make(place: Place, config: dict, model: str, out) -> bool:
@@ -30,7 +35,8 @@ def make(place: Place, config: dict, model: str, out) -> bool:
     autoencoder, done = train_autoencoder(place, config)
     if not done or not encode_frames(place, config, autoencoder):
         return False
-    if not MODELS[model](place, config, autoencoder, out):
+    _, make_model = MODELS[model]
+    if not make_model(place, config, autoencoder, out):
         return False
     (Path(out) / "training.json").write_text(json.dumps(record(place, config, model, out), indent=1) + "\n")
     print(f"{out}: {weights_size(out) / 1e6:.1f} MB of weights")
@@ -72,6 +78,7 @@ def main(arguments=None) -> int:
     parser.add_argument("--quiet", action="store_true", help="no progress bars")
     options = parser.parse_args(arguments)
     place = Place(Path(options.run), options.device, time.time() + options.stop_after * 60, options.quiet)
+    configuration, _ = MODELS[options.model]
     done = make(place, configuration(options.preset), options.model, options.out or f"models/tiny-{options.model}")
     print("done" if done else "stopped in between: the same command goes on from here")
     return 0
