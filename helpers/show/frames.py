@@ -106,7 +106,7 @@ def memory(plans: list[Plan], titles: dict[str, str]) -> Figure:
     labels = {"weights": COLOURS[0], "one pass, at its peak": COLOURS[4]}
     handles = [Rectangle((0, 0), 1, 1, color=colour, label=label) for label, colour in labels.items()]
     handles.append(Line2D([], [], color=INK, ls="--", label=f"{plans[0].system}: {wall:.1f} GB"))
-    axes.legend(handles=handles, loc="upper center", bbox_to_anchor=(0.5, -0.28), ncols=3, frameon=False, fontsize=9)
+    axes.legend(handles=handles, loc="upper center", bbox_to_anchor=(0.5, -0.16), ncols=3, frameon=False, fontsize=9)
     axes.spines[["top", "right"]].set_visible(False)
     return signed(figure, f"dry runs on emulated {find_system(plans[0].system)}")
 
