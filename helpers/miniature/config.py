@@ -33,7 +33,7 @@ DEFAULT = {
     # crops: how many from each clip; ahead: clips painted at once (many small kernels: a card likes them large)
     "autoencoder_training": {
         "minutes": 71.0, "batch": 2, "rate": 2e-3, "muon": 0.02, "kl_target": 2.5, "crops": 1,
-        "phases": ((0.4, 96, 7), (1.0, 96, 19)), "encoder_until": 0.7, "check_every": 200, "ahead": 1,
+        "phases": ((0.4, 96, 7), (0.7, 96, 19), (1.0, 96, 7)), "encoder_until": 0.7, "check_every": 200, "ahead": 1,
     },
     "latents": {"clips": 5000, "batch": 4, "captions": 6},
     "reader_training": {
