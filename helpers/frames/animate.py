@@ -24,7 +24,7 @@ def animate(
     mesh=None,
     negative_prompt: str = "",
     frames: int = 16,
-    steps: int = 25,
+    steps: int = 20,
     guidance: float = 4.0,
     height: int = 96,
     width: int = 96,
@@ -40,7 +40,7 @@ def animate(
     if not 1 <= frames <= most:
         raise ValueError(f"This motion adapter makes clips of 1 to {most} frames, not {frames}.")
     if steps < 1:
-        raise ValueError(f"{steps} steps are too few. Try 25.")
+        raise ValueError(f"{steps} steps are too few. Try 20.")
     place = f"motion on {label(mesh)}" if mesh is not None else "by diffusers"
     pipeline.set_progress_bar_config(unit="step", desc=f"denoise, {place}", leave=False)
     with nullcontext() if mesh is None else on_mesh(pipeline.unet, mesh):

@@ -60,8 +60,8 @@ Again from nothing: `python -m helpers.miniature.stills.train animatediff` (resu
 ## Figures
 
 Measured by `python -m helpers.miniature.stills.animatediff_evaluate`: {seen} seen and {unseen} held-out prompts, stock
-pipeline, {steps} steps, guidance {guidance}; detectors judge the pixels (`detectors.py`). Painted clips are what the
-model learned from; shuffled captions are the same clips under each other's prompts, which is chance.
+pipeline in bfloat16, {steps} steps, guidance {guidance}; detectors judge the pixels (`detectors.py`). Painted clips are
+what the model learned from; shuffled captions are the same clips under each other's prompts, which is chance.
 
 {figures}
 

@@ -39,12 +39,12 @@ class Sampler:
         videos = []
         for seed, clip in enumerate(tqdm(clips, desc="sampling", leave=False)):
             started = time.time()
-            videos.append(
-                self.pipeline(
+            with torch.autocast("cpu", torch.bfloat16):  # twice as fast
+                made = self.pipeline(
                     caption(clip, plain=True), num_frames=FRAMES, num_inference_steps=self.steps,
                     guidance_scale=self.guidance, generator=torch.Generator().manual_seed(seed), output_type="np",
-                ).frames[0]
-            )  # fmt: skip
+                )  # fmt: skip
+            videos.append(made.frames[0])
             self.seconds.append(time.time() - started)
         return np.stack(videos)
 
@@ -118,7 +118,7 @@ def table(result: dict) -> str:
 def main(arguments=None) -> int:
     parser = argparse.ArgumentParser(prog="python -m helpers.miniature.stills.animatediff_evaluate")
     parser.add_argument("folder", nargs="?", default="models/tiny-animatediff", type=Path)
-    parser.add_argument("--steps", type=int, default=25)
+    parser.add_argument("--steps", type=int, default=20)
     parser.add_argument("--guidance", type=float, default=4.0)
     parser.add_argument("--seen", type=int, default=35)
     parser.add_argument("--unseen", type=int, default=15)

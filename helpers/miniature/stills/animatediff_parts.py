@@ -29,10 +29,10 @@ DEFAULT = {
         "minutes": 3.0, "steps": 500, "batch": 64, "captions": 8000, "rate": 1e-3, "muon": 0.02, "check_every": 250,
     },
     "unet_training": {
-        "minutes": 12.0, "steps": 1100, "batch": 32, "rate": 1e-3, "muon": 0.02, "drop": 0.1, "check_every": 200,
+        "minutes": 12.0, "steps": 850, "batch": 32, "rate": 1e-3, "muon": 0.02, "drop": 0.1, "check_every": 200,
     },
     "motion_training": {
-        "minutes": 10.0, "steps": 600, "batch": 2, "rate": 1e-3, "muon": 0.02, "drop": 0.1, "check_every": 100,
+        "minutes": 10.0, "steps": 800, "batch": 2, "rate": 1e-3, "muon": 0.02, "drop": 0.1, "check_every": 100,
     },
 }  # fmt: skip
 
@@ -42,8 +42,8 @@ SMOKE = {
     "motion": {"motion_num_attention_heads": 2, "motion_layers_per_block": 1},
     "text_encoder": {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 1, "num_attention_heads": 2},
     "reader_training": {"steps": 10, "batch": 16, "captions": 100},
-    "unet_training": {"steps": 120, "batch": 16},
-    "motion_training": {"steps": 60, "batch": 2},
+    "unet_training": {"steps": 200, "batch": 16},
+    "motion_training": {"steps": 120, "batch": 4},
 }
 
 

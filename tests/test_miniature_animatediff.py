@@ -1,0 +1,226 @@
+"""tiny-animatediff: its sizes, its stages on made-up latents, and the folder that stock diffusers loads."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+from diffusers import AnimateDiffPipeline, MotionAdapter, UNet2DConditionModel
+from safetensors.torch import save_file
+
+from helpers.miniature.autoencoder import tokenize
+from helpers.miniature.loop import Place
+from helpers.miniature.parts import TOKENS
+from helpers.miniature.prompts import caption
+from helpers.miniature.scenes import sample
+from helpers.miniature.stills.animatediff import Clips, at_end, joined, loss_of, make_animatediff
+from helpers.miniature.stills.animatediff_parts import (
+    TextEncoder,
+    configuration,
+    new_motion_adapter,
+    new_scheduler,
+    new_unet,
+    normalised,
+    save_pipeline,
+)
+from helpers.miniature.stills.parts import configuration as stills_configuration
+from helpers.miniature.stills.parts import new_autoencoder, new_clip_tokenizer
+
+
+@pytest.fixture(autouse=True)
+def one_thread():
+    """Beside other tests several threads only wait for each other."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+def shaken(model):
+    """Nothing at zero, so that every weight matters to a comparison."""
+    torch.manual_seed(0)
+    for p in model.parameters():
+        if not p.abs().sum():
+            torch.nn.init.normal_(p, std=0.05)
+    return model.eval().requires_grad_(False)
+
+
+def test_the_default_fits_the_repository_and_two_chips():
+    config = configuration()
+    vae = new_autoencoder(stills_configuration())
+    models = vae, TextEncoder(config), new_unet(config), new_motion_adapter(config)
+    assert sum(p.numel() for model in models for p in model.parameters()) * 2 < 20e6, "bytes in bfloat16"
+    assert config["motion"]["motion_num_attention_heads"] % 2 == 0
+    assert all(channels % 32 == 0 for channels in config["unet"]["block_out_channels"])
+    with pytest.raises(ValueError, match="presets"):
+        configuration("enormous")
+
+
+# --- losses ----------------------------------------------------------------------------------------
+
+
+def test_the_loss_of_the_right_velocity_is_nothing():
+    generator, scheduler = torch.Generator().manual_seed(0), new_scheduler()
+    latents = torch.randn(5, 16, 4, 6, generator=generator)
+    share = lambda t: scheduler.alphas_cumprod[t].view(-1, 1, 1, 1)
+
+    def knows_the_data(noisy, t):
+        noise = (noisy - share(t).sqrt() * latents) / (1 - share(t)).sqrt()
+        return share(t).sqrt() * noise - (1 - share(t)).sqrt() * latents
+
+    assert loss_of(knows_the_data, scheduler, latents, generator) < 1e-8
+    assert loss_of(lambda *inputs: -knows_the_data(*inputs), scheduler, latents, generator) > 1
+    seen = []
+    loss_of(lambda noisy, t: seen.append(t) or noisy, scheduler, latents, generator)
+    assert (seen[0] // 200).tolist() == [0, 1, 2, 3, 4], "one in each fifth of the way"
+
+
+def test_the_way_starts_from_pure_noise():
+    scheduler = new_scheduler()
+    scheduler.set_timesteps(20)
+    assert scheduler.timesteps[0] == 999 and scheduler.alphas_cumprod[999] == 0
+    data, noise = torch.full((1, 2), 3.0), torch.randn(1, 2)
+    assert torch.equal(scheduler.add_noise(data, noise, torch.tensor([999])), noise)
+    epsilon = type(scheduler)(beta_start=0.00085, beta_end=0.012, beta_schedule="linear")
+    assert epsilon.alphas_cumprod[999] > 1e-3, "AnimateDiff's own never gets there"
+
+
+def test_motion_modules_start_as_nothing_and_alone_learn():
+    config = configuration("smoke")
+    unet, adapter = shaken(new_unet(config)), new_motion_adapter(config)
+    joint = joined(unet, adapter)
+    latents, text = torch.randn(2, 16, 3, 4, 6), torch.randn(6, TOKENS, 32)
+    frames = latents.transpose(1, 2).flatten(0, 1)
+    alone = unet(frames, 300, text, return_dict=False)[0].unflatten(0, (2, 3)).transpose(1, 2)
+    assert torch.allclose(joint(latents, 300, text, return_dict=False)[0], alone, atol=1e-5)
+    for name, p in adapter.named_parameters():
+        if "proj_out" in name:
+            p.data.normal_(std=0.1)
+    moved = joint(latents, 300, text, return_dict=False)[0]
+    assert (moved - alone).abs().max() > 0.1, "the adapter's own modules stand in the UNet"
+    moved.square().mean().backward()
+    assert all(p.grad is not None and p.grad.abs().sum() > 0 for p in adapter.parameters())
+    assert all(p.grad is None for p in unet.parameters())
+    assert {id(p) for p in joint.parameters() if p.requires_grad} == {id(p) for p in adapter.parameters()}
+
+
+# --- text ------------------------------------------------------------------------------------------
+
+
+def test_captions_are_read_as_the_pipeline_reads_them(folder):
+    pipeline = AnimateDiffPipeline.from_pretrained(folder, dtype=torch.float32)
+    prompts = ["a red butterfly landing on a blue flower", "a sun"]
+    wanted, unwanted = pipeline.encode_prompt(prompts, "cpu", 1, True)
+    tokens = tokenize(new_clip_tokenizer(), prompts).long()
+    encoder = TextEncoder(configuration("smoke")).eval()
+    encoder.clip.load_state_dict(pipeline.text_encoder.state_dict())
+    with torch.no_grad():
+        assert torch.allclose(encoder(tokens), wanted, atol=1e-5)
+        empty = tokenize(new_clip_tokenizer(), [""]).long()
+        assert torch.allclose(encoder(empty).expand(2, -1, -1), unwanted, atol=1e-5)
+    assert at_end(tokens).sum(1).tolist() == [TOKENS - 9, TOKENS - 3]
+
+
+# --- a folder --------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    config = configuration("smoke")
+    torch.manual_seed(4)
+    vae, encoder = new_autoencoder(stills_configuration("smoke")), TextEncoder(config)
+    models = vae, encoder, shaken(new_unet(config)), motion_adapter()
+    return save_pipeline(tmp_path_factory.mktemp("out"), *models, torch.linspace(-2, 2, 16), torch.linspace(0.5, 3, 16))
+
+
+def motion_adapter():
+    torch.manual_seed(5)
+    return shaken(new_motion_adapter(configuration("smoke")))
+
+
+def test_stock_diffusers_loads_it(folder):
+    adapter, want = MotionAdapter.from_pretrained(folder / "motion_adapter", dtype=torch.float32), motion_adapter()
+    for name, tensor in want.state_dict().items():
+        assert torch.equal(adapter.state_dict()[name], tensor.bfloat16().float()), name
+    assert type(UNet2DConditionModel.from_pretrained(folder / "unet")) is UNet2DConditionModel, "motion is saved once"
+    pipeline = AnimateDiffPipeline.from_pretrained(folder, dtype=torch.float32)
+    modules = pipeline.unet.mid_block.motion_modules[0].state_dict()
+    assert torch.equal(modules["proj_out.weight"], adapter.mid_block.motion_modules[0].proj_out.weight)
+    assert pipeline.scheduler.config.prediction_type == "v_prediction"
+    pipeline.set_progress_bar_config(disable=True)
+    clip = pipeline("a red ball", num_frames=3, num_inference_steps=2, output_type="pt").frames
+    assert clip.shape == (1, 3, 3, 96, 96) and clip.isfinite().all()
+
+
+def test_latents_of_the_folder_are_normalised():
+    torch.manual_seed(4)
+    vae = shaken(new_autoencoder(stills_configuration("smoke")))
+    mean, std = torch.linspace(-2, 2, 16), torch.linspace(0.5, 3, 16)
+    whole, column = normalised(vae, mean, std), lambda x: x.view(1, -1, 1, 1)
+    picture, latents = torch.rand(2, 3, 32, 48) * 2 - 1, torch.randn(2, 16, 4, 6)
+    with torch.no_grad():
+        before, after = (model.encode(picture).latent_dist for model in (vae, whole))
+        assert torch.allclose(after.mean, (before.mean - column(mean)) / column(std), atol=1e-4)
+        assert torch.allclose(after.std, before.std / column(std), rtol=1e-3)
+        want = vae.decode(latents * column(std) + column(mean)).sample
+        assert torch.allclose(whole.decode(latents).sample, want, atol=1e-4)
+        assert not torch.allclose(vae.decode(latents).sample, want, atol=1e-1)
+
+
+# --- training --------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def latents(tmp_path_factory):
+    """A folder of made-up latents: all frames of a clip are one plain picture of a random colour, far from normal."""
+    place, generator = Place(tmp_path_factory.mktemp("run"), quiet=True), torch.Generator().manual_seed(0)
+    pictures = 3 + 2 * torch.randn(60, 1, 16, 1, 1, generator=generator).expand(-1, 16, -1, 4, 4)
+    moments = torch.cat([pictures, torch.full_like(pictures, -6)], dim=2).half()
+    texts = [caption(sample(n), variant) for n in range(60) for variant in range(3)]
+    tokens = tokenize(new_clip_tokenizer(), texts).unflatten(0, (60, 3))
+    (place.folder / "latents").mkdir()
+    shows = torch.ones(60, 16, dtype=torch.bool)
+    made = {"moments": moments, "tokens": torch.stack([tokens, 0 * tokens], 2).contiguous(), "shows": shows}
+    save_file(made, place.folder / "latents" / "000000.safetensors")
+    return place
+
+
+def test_latents_are_normalised_and_captions_dropped(latents):
+    clips, generator = Clips(latents, drop=0.5), torch.Generator().manual_seed(0)
+    assert clips.train == 54
+    whole, tokens = clips.draw(32, generator, whole=True)
+    assert whole.shape == (32, 16, 16, 4, 4) and tokens.shape == (32, TOKENS)
+    assert whole.mean().item() == pytest.approx(0, abs=0.1) and whole.std().item() == pytest.approx(1, abs=0.1)
+    assert 0.2 < (tokens == clips.empty).all(-1).float().mean() < 0.8
+    single, _ = clips.draw(32, generator, whole=False)
+    assert single.shape == (32, 1, 16, 4, 4)
+    held, tokens = clips.held_back(4, generator, whole=True)
+    want = (clips.moments[54:58, :, :16].float() - clips.mean.view(-1, 1, 1)) / clips.std.view(-1, 1, 1)
+    assert torch.allclose(held, want, atol=0.2) and not (tokens == clips.empty).all(-1).any()
+
+
+def test_motion_modules_learn_that_frames_are_alike(latents, tmp_path):
+    """Made-up clips stand still: who looks at all sixteen noisy frames knows the picture better than who sees one."""
+    config, place = configuration("smoke"), replace(latents, folder=tmp_path)
+    (tmp_path / "latents").symlink_to(latents.folder / "latents")
+    vae = new_autoencoder(stills_configuration("smoke"))
+    stopped = replace(place, deadline=0.0)
+    assert not make_animatediff(stopped, config, vae, tmp_path / "out") and not (tmp_path / "out").exists()
+    assert make_animatediff(place, config, vae, tmp_path / "out")
+    pipeline = AnimateDiffPipeline.from_pretrained(tmp_path / "out", dtype=torch.float32)
+    unet = UNet2DConditionModel.from_pretrained(tmp_path / "out" / "unet", dtype=torch.float32)
+    clips, scheduler = Clips(latents, 0.0), new_scheduler()
+    held, tokens = clips.held_back(6, torch.Generator().manual_seed(1), whole=True)
+    with torch.no_grad():
+        text = pipeline.text_encoder(tokens).last_hidden_state.repeat_interleave(16, 0)
+
+        def alone(noisy, t):
+            frames = noisy.transpose(1, 2).flatten(0, 1)
+            made = unet(frames, t.repeat_interleave(16), text, return_dict=False)[0]
+            return made.unflatten(0, (6, 16)).transpose(1, 2)
+
+        together = lambda noisy, t: pipeline.unet(noisy, t, text, return_dict=False)[0]
+        losses = [
+            float(loss_of(denoise, scheduler, held.transpose(1, 2), torch.Generator().manual_seed(2)))
+            for denoise in (together, alone, lambda noisy, t: 0 * noisy)
+        ]
+    assert losses[0] < 0.97 * losses[1] and losses[1] < 0.95 * losses[2], losses
