@@ -92,7 +92,8 @@ def table(result: dict) -> str:
     return "\n".join(
         [*lines, "| (goal, all) | " + " | ".join(goals) + " |", "",
          f"autoencoder: {result['autoencoder psnr']:.2f} dB on held-out frames; "
-         f"{result['seconds for each picture']:.2f} s for a picture, {result['settings']['threads']} threads"]
+         f"{result['seconds for each picture']:.2f} s for a picture, ten at once, "
+         f"threads: {result['settings']['threads']}"]
     )  # fmt: skip
 
 

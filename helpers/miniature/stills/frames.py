@@ -94,9 +94,9 @@ def encode_frames(place: Place, config: dict, autoencoder: AutoencoderKL) -> boo
 
 def _encoded(place: Place, clip: Clip, count: int, autoencoder) -> tuple[torch.Tensor, torch.Tensor]:
     """A clip -> the moments of its frames, (T, 32, 12, 12) float16, and which of them show what the caption says."""
-    frames = render([clip], place.device, count)[0].transpose(0, 1)  # (T, 3, 96, 96)
+    frames = render([clip], place.device, count)[0].transpose(0, 1).contiguous()  # (T, 3, 96, 96)
     with place.autocast():
-        moments = autoencoder.encode(frames * 2 - 1).latent_dist.parameters.half().cpu()
+        moments = autoencoder.encode(frames * 2 - 1).latent_dist.parameters.half().contiguous().cpu()
     found = [detect_still(picture) for picture in frames.permute(0, 2, 3, 1).cpu().numpy()]
     return moments, torch.tensor([seen.scene == clip.scene and seen.subject == clip.subject for seen in found])
 
@@ -110,8 +110,8 @@ def tokenize(captions: list[str]) -> torch.Tensor:
 def load_frames(place: Place) -> dict[str, torch.Tensor]:
     """All clips, on the device: moments (N, T, 32, 12, 12) float16, shows (N, T) bool, tokens (N, captions, 2, 24).
 
-    A frame `shows` what the caption says where the detector finds scene and subject in it: a closed flower has no
-    colour yet, and a forest at night is just dark. Raises FileNotFoundError where there are none.
+    A frame `shows` what the caption says where the detector finds scene and subject in it: at night hills and a
+    forest are just dark. Raises FileNotFoundError where there are none.
     """
     files = sorted((place.folder / "latents").glob("*.safetensors"))
     if not files:

@@ -35,10 +35,10 @@ DEFAULT = {
     },
     "latents": {"clips": 2500, "captions": 6},
     "reader_training": {
-        "steps": 1500, "minutes": 2.0, "batch": 64, "captions": 8000, "rate": 1e-3, "muon": 0.02, "check_every": 250,
+        "steps": 1000, "minutes": 2.0, "batch": 64, "captions": 8000, "rate": 1e-3, "muon": 0.02, "check_every": 250,
     },
     "transformer_training": {
-        "steps": 2000, "minutes": 20.0, "batch": 64, "rate": 1e-3, "muon": 0.02, "drop": 0.1, "check_every": 250,
+        "steps": 950, "minutes": 20.0, "batch": 64, "rate": 1e-3, "muon": 0.02, "drop": 0.1, "check_every": 250,
     },
 }  # fmt: skip
 
