@@ -6,7 +6,7 @@ input itself would agree in any case.
 
 import pytest
 import torch
-from diffusers import UNetMotionModel
+from diffusers import MotionAdapter, UNetMotionModel
 from diffusers.models.unets.unet_motion_model import AnimateDiffTransformer3D
 
 from helpers.frames.animate import animate
@@ -22,8 +22,10 @@ from helpers.miniature.stills.animatediff_parts import (
 )
 from helpers.miniature.stills.parts import configuration as stills_configuration
 from helpers.miniature.stills.parts import new_autoencoder
+from tools.series import ROOT
 
 SYSTEMS = ["n150", "n300"]
+MINIATURE = ROOT / "models" / "tiny-animatediff"
 
 # name: (heads, head_dim, layers), (clips, frames, height, width)
 MODULES = {
@@ -64,6 +66,22 @@ def frames_of(name: str) -> tuple[torch.Tensor, int]:
     change = torch.randn(clips, frames, heads * head_dim, height, width, generator=generator)
     x = still + change + torch.linspace(0, 1, frames).view(1, -1, 1, 1, 1)
     return x.flatten(0, 1).bfloat16().float(), frames
+
+
+def trained() -> dict[str, AnimateDiffTransformer3D]:
+    """Motion modules of the miniature, one of each width"""
+    adapter = MotionAdapter.from_pretrained(MINIATURE / "motion_adapter", dtype=torch.float32).requires_grad_(False)
+    return {
+        "at 12 x 12": adapter.down_blocks[0].motion_modules[0].eval(),
+        "at 6 x 6": adapter.mid_block.motion_modules[0].eval(),
+    }
+
+
+def sixteen_frames(module: AnimateDiffTransformer3D) -> torch.Tensor:
+    """Frames that are alike, (16, C, 5, 7)"""
+    generator = torch.Generator().manual_seed(9)
+    shape = (module.in_channels, 5, 7)
+    return torch.randn(1, *shape, generator=generator) + torch.randn(16, *shape, generator=generator)
 
 
 def added(model, x, frames: int):
@@ -109,6 +127,8 @@ def all_of_it(mesh, folder) -> dict:
         x, frames = frames_of(name)
         made[name] = added(MotionModule(mesh, module(name)), x, frames)
         made[name, "sent"] = mesh.traffic.by_axis()
+    for name, model in trained().items():
+        made[name] = added(MotionModule(mesh, model), sixteen_frames(model), 16)
     half = torch.zeros(4, 96, 2, 2, dtype=torch.float16)
     made["dtype"] = MotionModule(mesh, module("heads that fill no tile"))(half, num_frames=2).dtype
     with pytest.raises(ValueError) as raised:
@@ -140,6 +160,15 @@ def test_motion_module(made, name):
     want = added(model, x, frames)
     assert made[name].shape == want.shape and want.std() > 0.5
     assert pcc(made[name], want) >= 0.9995
+
+
+@pytest.mark.parametrize("name", ["at 12 x 12", "at 6 x 6"])
+def test_trained_motion_module(made, name):
+    model = trained()[name]
+    x = sixteen_frames(model)
+    want = added(model, x, 16)
+    assert want.std() > 0.05 and pcc(made[name], want) >= 0.999
+    assert pcc(added(model, x.flip(0), 16).flip(0), want) < 0.999, "it knows in which order frames come"
 
 
 @pytest.mark.parametrize("name", MODULES)

@@ -25,7 +25,7 @@ def animate(
     negative_prompt: str = "",
     frames: int = 16,
     steps: int = 20,
-    guidance: float = 4.0,
+    guidance: float = 3.0,
     height: int = 96,
     width: int = 96,
     seed: int = 0,

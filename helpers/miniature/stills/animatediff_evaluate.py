@@ -118,8 +118,8 @@ def table(result: dict) -> str:
 def main(arguments=None) -> int:
     parser = argparse.ArgumentParser(prog="python -m helpers.miniature.stills.animatediff_evaluate")
     parser.add_argument("folder", nargs="?", default="models/tiny-animatediff", type=Path)
-    parser.add_argument("--steps", type=int, default=20)
-    parser.add_argument("--guidance", type=float, default=4.0)
+    parser.add_argument("--steps", type=int, default=14)
+    parser.add_argument("--guidance", type=float, default=3.0)
     parser.add_argument("--seen", type=int, default=35)
     parser.add_argument("--unseen", type=int, default=15)
     options = parser.parse_args(arguments)
