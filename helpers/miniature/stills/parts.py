@@ -38,7 +38,7 @@ DEFAULT = {
         "steps": 1000, "minutes": 2.0, "batch": 64, "captions": 8000, "rate": 1e-3, "muon": 0.02, "check_every": 250,
     },
     "transformer_training": {
-        "steps": 950, "minutes": 20.0, "batch": 64, "rate": 1e-3, "muon": 0.02, "drop": 0.1, "check_every": 250,
+        "steps": 1750, "minutes": 40.0, "batch": 64, "rate": 1e-3, "muon": 0.02, "drop": 0.1, "check_every": 250,
     },
 }  # fmt: skip
 
@@ -49,10 +49,10 @@ SMOKE = {
     "transformer": {"num_attention_heads": 2, "attention_head_dim": 32, "num_layers": 3},
     "clips": (32, 32),
     "text_encoder": {"d_model": 64, "d_kv": 16, "num_heads": 4, "d_ff": 128, "num_layers": 2},
-    "autoencoder_training": {"steps": 150, "phases": ((0.9, 32, 4), (1.0, 96, 1)), "check_every": 1000},
+    "autoencoder_training": {"steps": 150, "phases": ((0.9, 32, 2), (1.0, 96, 1)), "check_every": 1000},
     "latents": {"clips": 200, "captions": 4},
-    "reader_training": {"steps": 150, "captions": 2000, "check_every": 1000},
-    "transformer_training": {"steps": 300, "batch": 16, "check_every": 1000},
+    "reader_training": {"steps": 100, "captions": 2000, "check_every": 1000},
+    "transformer_training": {"steps": 240, "batch": 16, "check_every": 1000},
 }
 
 
