@@ -11,8 +11,9 @@ import os
 import time
 from pathlib import Path
 
+import diffusers
 import torch
-from safetensors import safe_open
+import transformers
 
 from helpers.miniature.export import weights_size
 from helpers.miniature.loop import Place
@@ -52,19 +53,19 @@ def record(place: Place, config: dict, model: str, out) -> dict:
     device = torch.device(place.device)
     return {
         "stages": stages,
-        "parts": {path.parent.name: _part(path) for path in sorted(Path(out).glob("*/*.safetensors"))},
+        "parts": {path.parent.name: _part(path.parent) for path in sorted(Path(out).glob("*/*.safetensors"))},
         "device": torch.cuda.get_device_name(device) if device.type == "cuda" else f"{os.cpu_count()} CPU cores",
         "torch": torch.__version__, "clips": config["latents"]["clips"], "frames": config["frames"],
         "seed": config["seed"],
     }  # fmt: skip
 
 
-def _part(weights: Path) -> dict:
+def _part(folder: Path) -> dict:
     """The class and the size of a part of a diffusers folder."""
-    config = json.loads((weights.parent / "config.json").read_text())
-    with safe_open(weights, "pt") as file:
-        numbers = sum(math.prod(file.get_slice(name).get_shape()) for name in file.keys())  # noqa: SIM118
-    return {"class": config.get("_class_name") or config["architectures"][0], "parameters": numbers}
+    config = json.loads((folder / "config.json").read_text())
+    name = config.get("_class_name") or config["architectures"][0]
+    model = getattr(diffusers if hasattr(diffusers, name) else transformers, name).from_pretrained(folder)
+    return {"class": name, "parameters": sum(p.numel() for p in model.parameters())}
 
 
 def main(arguments=None) -> int:
