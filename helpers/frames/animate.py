@@ -66,6 +66,7 @@ def load(weights: str | Path, cuda: bool = False) -> AnimateDiffPipeline:
         weights,
         dtype=torch.bfloat16 if cuda else torch.float32,
         local_files_only=True,
+        use_safetensors=True,
         low_cpu_mem_usage=is_accelerate_available(),
     )
     return pipeline.to("cuda" if cuda else "cpu")

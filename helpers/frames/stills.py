@@ -1,22 +1,31 @@
-"""From a sentence to a still picture: Stable Diffusion 3, denoiser and decoder on the mesh.
+"""From a sentence to a still picture: Stable Diffusion 3, denoiser and decoder on the mesh; Stable Diffusion 1 without.
 
     picture = still("a red ball on green grass", weights="models/tiny-sd3", mesh=mesh)      # (H, W, 3) in 0..1
 
 Without a mesh the same call runs diffusers' own StableDiffusion3Pipeline, on CUDA where there is a card. The text
 encoders, two CLIPs and a T5, run on the host in both cases, by that pipeline's own code: the largest, T5-XXL, would
 alone fill three quarters of a Wormhole chip. Scheduler and first noise are the same too.
+
+Folders of Stable Diffusion 1 (CompVis/stable-diffusion-v1-4) work in the call without a mesh; its UNet is not in ttnn.
 """
 
+import json
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from diffusers import AutoencoderKL, SD3Transformer2DModel, StableDiffusion3Pipeline
+from diffusers import (
+    AutoencoderKL,
+    SD3Transformer2DModel,
+    StableDiffusion3Pipeline,
+    StableDiffusionPipeline,
+    UNet2DConditionModel,
+)
 from diffusers.pipelines.stable_diffusion_3.pipeline_stable_diffusion_3 import retrieve_timesteps
 from diffusers.utils import is_accelerate_available
 from diffusers.utils.torch_utils import randn_tensor
 from tqdm.auto import tqdm
-from transformers import CLIPTextModelWithProjection, T5EncoderModel
+from transformers import CLIPTextModel, CLIPTextModelWithProjection, T5EncoderModel
 
 from helpers.frames.transformer import Prompt, Transformer
 from helpers.frames.vae import Decoder
@@ -36,6 +45,20 @@ SD3 = Model(
     gigabytes={"text_encoder": 0.2, "text_encoder_2": 1.4, "text_encoder_3": 9.5, "transformer": 4.9, "vae": 0.2},
     beside=("tokenizer", "tokenizer_2", "tokenizer_3", "scheduler"),
 )
+SD1 = Model(
+    title="Stable Diffusion 1",
+    name="CompVis/stable-diffusion-v1-4",
+    parts={"text_encoder": CLIPTextModel, "unet": UNet2DConditionModel, "vae": AutoencoderKL},
+    gigabytes={"text_encoder": 0.2, "unet": 1.7, "vae": 0.2},
+)
+# what model_index.json says -> the class, and what the folder may leave out
+PIPELINES = {
+    "StableDiffusion3Pipeline": (StableDiffusion3Pipeline, {}),
+    "StableDiffusionPipeline": (
+        StableDiffusionPipeline,
+        dict(safety_checker=None, feature_extractor=None, requires_safety_checker=False),
+    ),
+}
 MAX_TOKENS = 256  # of a prompt for T5: diffusers' own choice. A folder whose tokenizer says fewer gets fewer.
 
 
@@ -121,9 +144,12 @@ def still(prompt: str, *, weights: str | Path, mesh=None, **settings) -> torch.T
 def by_diffusers(weights: str | Path, request: Request) -> torch.Tensor:
     """The reference: diffusers' own pipeline, in bfloat16 on CUDA, in float32 on the CPU."""
     cuda = torch.cuda.is_available()
-    pipeline = load(find_folder(weights, SD3), torch.bfloat16 if cuda else torch.float32)
+    folder = find_folder(weights, SD1 if str(weights) == SD1.name else SD3)
+    pipeline = load(folder, torch.bfloat16 if cuda else torch.float32)
     pipeline.to("cuda" if cuda else "cpu")
-    check_size(request, pixels_per_latent(pipeline.vae.config) * pipeline.transformer.config["patch_size"])
+    is_sd3 = isinstance(pipeline, StableDiffusion3Pipeline)
+    patch = pipeline.transformer.config["patch_size"] if is_sd3 else 1
+    check_size(request, pixels_per_latent(pipeline.vae.config) * patch)
     pipeline.set_progress_bar_config(unit="step", desc=f"denoise by diffusers on {'CUDA' if cuda else 'the CPU'}")
     picture = pipeline(
         request.prompt,
@@ -134,16 +160,30 @@ def by_diffusers(weights: str | Path, request: Request) -> torch.Tensor:
         width=request.width,
         generator=torch.Generator().manual_seed(request.seed),
         output_type="pt",
-        max_sequence_length=tokens_for_t5(pipeline),
+        **({"max_sequence_length": tokens_for_t5(pipeline)} if is_sd3 else {}),
     ).images
     return picture[0].permute(1, 2, 0).float().cpu()
 
 
-def load(folder: Path, dtype: torch.dtype = torch.float32, **without) -> StableDiffusion3Pipeline:
-    """diffusers' pipeline of a folder; parts given as None stay out."""
-    lean = is_accelerate_available()
-    return StableDiffusion3Pipeline.from_pretrained(
-        folder, dtype=dtype, local_files_only=True, low_cpu_mem_usage=lean, **without
+def load(folder: Path, dtype: torch.dtype = torch.float32, **without):
+    """diffusers' pipeline of a folder; parts given as None stay out.
+
+    Raises FileNotFoundError where there is no model_index.json, and ValueError for a folder of another pipeline.
+    """
+    index = folder / "model_index.json"
+    if not index.is_file():
+        raise FileNotFoundError(f"{index} is missing: {folder} is no folder in diffusers' format.")
+    name = json.loads(index.read_text()).get("_class_name")
+    if name not in PIPELINES:
+        raise ValueError(f"{folder} holds a {name}. Stills are made by {' or '.join(PIPELINES)}.")
+    pipeline, spared = PIPELINES[name]
+    return pipeline.from_pretrained(
+        folder,
+        dtype=dtype,
+        local_files_only=True,
+        use_safetensors=True,
+        low_cpu_mem_usage=is_accelerate_available(),
+        **spared | without,
     )
 
 

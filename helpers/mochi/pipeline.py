@@ -119,7 +119,7 @@ def by_diffusers(weights: str | Path, request: Request) -> torch.Tensor:
     dtype = torch.bfloat16 if cuda else torch.float32
     lean = is_accelerate_available()
     pipeline = MochiPipeline.from_pretrained(
-        find_folder(weights), dtype=dtype, local_files_only=True, low_cpu_mem_usage=lean
+        find_folder(weights), dtype=dtype, local_files_only=True, use_safetensors=True, low_cpu_mem_usage=lean
     )
     pipeline.set_progress_bar_config(unit="step", desc=f"denoise by diffusers on {'CUDA' if cuda else 'the CPU'}")
     if cuda and lean:
