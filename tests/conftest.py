@@ -25,6 +25,17 @@ def toy(tmp_path):
     return write
 
 
+@pytest.fixture
+def one_thread():
+    """Beside other tests several threads only wait for each other."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
 @pytest.fixture(scope="session")
 def folder(tmp_path_factory):
     """A Mochi folder with random weights, shaped as the miniature's but smaller."""

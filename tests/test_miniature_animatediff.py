@@ -25,14 +25,7 @@ from helpers.miniature.stills.animatediff_parts import (
 from helpers.miniature.stills.parts import configuration as stills_configuration
 from helpers.miniature.stills.parts import new_autoencoder, new_clip_tokenizer
 
-
-@pytest.fixture(autouse=True)
-def one_thread():
-    """Beside other tests several threads only wait for each other."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 def shaken(model):

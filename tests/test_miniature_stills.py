@@ -28,14 +28,7 @@ from helpers.miniature.stills.parts import (
 from helpers.miniature.stills.sd3 import Batches, Denoiser, TextEncoder, flow_loss, knowing, save_pipeline
 from helpers.miniature.stills.train import make
 
-
-@pytest.fixture(autouse=True)
-def one_thread():
-    """Beside other tests several threads only wait for each other."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 @pytest.mark.parametrize("preset", ["default", "smoke"])

@@ -21,14 +21,7 @@ from helpers.miniature.reader import ANSWERS, Captions, answers
 from helpers.miniature.scenes import sample
 from helpers.miniature.train import make
 
-
-@pytest.fixture(autouse=True)
-def one_thread():
-    """Beside other tests several threads only wait for each other."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 def shaken(model):

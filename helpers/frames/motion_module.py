@@ -19,7 +19,15 @@ import torch.nn.functional as F
 import ttnn
 from diffusers.models.unets.unet_motion_model import AnimateDiffTransformer3D, UNetMotionModel
 
-from helpers.mochi.layers import ColumnParallel, Linear, RowParallel, check_heads, degree, fused_by_chip
+from helpers.mochi.layers import (
+    ColumnParallel,
+    Linear,
+    RowParallel,
+    attention_program,
+    check_heads,
+    degree,
+    fused_by_chip,
+)
 from helpers.mochi.vae import GroupNorm
 from helpers.tensors import TILE, gather, replicate
 
@@ -107,12 +115,7 @@ class Attention:
         self.qkv = ColumnParallel(mesh, fused_by_chip([rows("to_q"), rows("to_k"), rows("to_v")], tp))
         out = widened(weights[prefix + "to_out.0.weight"].T, heads, wide).T
         self.out = RowParallel(mesh, out, weights[prefix + "to_out.0.bias"])
-        self.program = ttnn.SDPAProgramConfig(
-            compute_with_storage_grid_size=mesh.compute_with_storage_grid_size(),
-            q_chunk_size=TILE,
-            k_chunk_size=TILE,
-            exp_approx_mode=False,
-        )
+        self.program = attention_program(mesh.compute_with_storage_grid_size())
 
     def __call__(self, x):
         q, k, v = ttnn.experimental.nlp_create_qkv_heads(self.qkv(x), num_heads=self.heads, transpose_k_heads=False)

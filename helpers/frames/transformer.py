@@ -12,9 +12,18 @@ import torch
 import ttnn
 from diffusers.models.embeddings import Timesteps
 
-from helpers.mochi.layers import ColumnParallel, Linear, RMSNorm, RowParallel, check_heads, degree, fused_by_chip
+from helpers.mochi.layers import (
+    ColumnParallel,
+    Linear,
+    RMSNorm,
+    RowParallel,
+    attention_program,
+    check_heads,
+    degree,
+    fused_by_chip,
+)
 from helpers.mochi.transformer import Modulation, patches, video
-from helpers.tensors import TILE, gather, replicate
+from helpers.tensors import gather, replicate
 
 EPS = 1e-6  # of every norm in SD3Transformer2DModel
 SINUSOIDS = 256  # numbers that a timestep becomes, fixed in diffusers' SD3Transformer2DModel
@@ -130,12 +139,7 @@ class Attention:
     def __init__(self, mesh, weights, prefix: str, config):
         self.stream = Stream(mesh, weights, prefix, config, ("to_q", "to_k", "to_v"), ("norm_q", "norm_k"))
         self.out = RowParallel(mesh, weights[prefix + "to_out.0.weight"], weights[prefix + "to_out.0.bias"])
-        self.program = ttnn.SDPAProgramConfig(
-            compute_with_storage_grid_size=mesh.compute_with_storage_grid_size(),
-            q_chunk_size=TILE,
-            k_chunk_size=TILE,
-            exp_approx_mode=False,
-        )
+        self.program = attention_program(mesh.compute_with_storage_grid_size())
 
     def __call__(self, x):
         q, k, v = self.stream(x)

@@ -160,6 +160,13 @@ def load_clips(place: Place) -> tuple[torch.Tensor, torch.Tensor]:
     return tuple(torch.cat([part[name] for part in parts]).to(place.device) for name in ("moments", "tokens"))
 
 
+def drawn(moments: torch.Tensor, generator, dim: int = 1) -> torch.Tensor:
+    """Latents from their posteriors: moments hold means and logarithms of variances one after the other along dim."""
+    mean, logvar = moments.float().chunk(2, dim=dim)
+    noise = torch.randn(mean.shape, generator=generator, device=mean.device)
+    return mean + torch.exp(0.5 * logvar.clamp(-30, 20)) * noise
+
+
 def statistics(moments: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     """Mean and standard deviation of each of the 12 channels of sampled latents: (12,) each."""
     mean, logvar = moments.float().chunk(2, dim=1)

@@ -58,7 +58,11 @@ for example {examples}.
 
 ## Training
 
-{training}
+On {device}, torch {torch}; {clips} clips for the transformer.
+
+{stages}
+
+{remark}
 
 The text encoder learns first, alone, to tell from every word of a caption the scene, the motion, both colours and the
 size; from then on it is frozen, as in Mochi-1. In the end of its training the decoder learns without the encoder.
@@ -85,6 +89,24 @@ Licence: Apache-2.0.
 """
 
 
+def made_of(training: dict) -> dict:
+    """What the cards of all miniatures say alike of a training.json and of the world, by the names in their texts."""
+    parts = [
+        f"| {name} | {row['class']} | {row['parameters'] / 1e6:.2f} M |" for name, row in training["parts"].items()
+    ]
+    spent = [f"| {name} | {row['steps']} | {row['minutes']:.0f} |" for name, row in training["stages"].items()]
+    examples = [f"a {a} {scene} with the second colour {b}" for scene, ((a, b), *_) in list(UNSEEN.items())[:3]]
+    return {
+        "millions": sum(row["parameters"] for row in training["parts"].values()) / 1e6,
+        "parts": "\n".join(["| part | class | parameters |", "|---|---|---|", *parts]),
+        "stages": "\n".join(["| stage | steps | minutes |", "|---|---|---|", *spent]),
+        "things": ", ".join(f"{subject} and {second}" for subject, second, _ in SCENES.values()),
+        "colours": ", ".join(COLOUR_NAMES),
+        "examples": ", ".join(examples),
+        **{name: training[name] for name in ("device", "torch", "clips", "seed")},
+    }
+
+
 def shortfalls(result: dict) -> list[str]:
     """What was aimed at and not reached, in words."""
     missed = []
@@ -107,15 +129,16 @@ def shortfalls(result: dict) -> list[str]:
     return missed
 
 
-def verdict(result: dict) -> str:
-    missed = shortfalls(result)
+LEVER = (
+    "The lever is training time: the latents and the transformer have seen little of what the painter can make, "
+    "and all stages go on from their checkpoints or start anew with more minutes (`config.py`)."
+)
+
+
+def verdict(missed: list[str], *advice: str) -> str:
     if not missed:
         return "All figures that were aimed at are reached."
-    return "\n".join(
-        ["Not reached:", "", *(f"- {line}" for line in missed), "",
-         "The lever is training time: the latents and the transformer have seen little of what the painter can make, "
-         "and all stages go on from their checkpoints or start anew with more minutes (`config.py`)."]
-    )  # fmt: skip
+    return "\n".join(["Not reached:", "", *(f"- {line}" for line in missed), *(f"\n{line}" for line in advice)])
 
 
 def card(training: dict, result: dict) -> str:
@@ -123,27 +146,16 @@ def card(training: dict, result: dict) -> str:
 
     training["remark"]: how this model's making differed from what train.py does from nothing, where it did.
     """
-    settings, stages = result["settings"], training["stages"]
-    parts = [
-        f"| {name} | {row['class']} | {row['parameters'] / 1e6:.2f} M |" for name, row in training["parts"].items()
-    ]
-    spent = [f"| {name} | {row['steps']} | {row['minutes']:.0f} |" for name, row in stages.items()]
-    examples = [f"a {a} {scene} with the second colour {b}" for scene, ((a, b), *_) in list(UNSEEN.items())[:3]]
+    settings = result["settings"]
     return CARD.format(
-        millions=sum(row["parameters"] for row in training["parts"].values()) / 1e6,
+        **made_of(training),
         frames=settings["frames"],
-        parts="\n".join(["| part | class | parameters |", "|---|---|---|", *parts]),
         motions=sum(len(motions) for _, _, motions in SCENES.values()),
-        colours=", ".join(COLOUR_NAMES),
         scenes="\n".join(f"- {a} and {b}: {', '.join(motions)}" for a, b, motions in SCENES.values()),
-        examples=", ".join(examples),
-        training="\n".join(
-            [f"On {training['device']}, torch {training['torch']}; {training['clips']} clips for the transformer.", "",
-             "| stage | steps | minutes |", "|---|---|---|", *spent, "", training.get("remark", "")]
-        ),
-        seed=training["seed"],
+        remark=training.get("remark", ""),
         seen=settings["prompts"][0], unseen=settings["prompts"][1], steps=settings["steps"],
-        guidance=settings["guidance"], dtype=settings["dtype"], figures=table(result), verdict=verdict(result),
+        guidance=settings["guidance"], dtype=settings["dtype"], figures=table(result),
+        verdict=verdict(shortfalls(result), LEVER),
     )  # fmt: skip
 
 

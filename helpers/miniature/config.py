@@ -32,8 +32,9 @@ DEFAULT = {
     # encoder_until: from this share on the decoder learns alone, to paint better from latents that stay as they are
     # crops: how many from each clip; ahead: clips painted at once (many small kernels: a card likes them large)
     "autoencoder_training": {
-        "minutes": 71.0, "batch": 2, "rate": 2e-3, "muon": 0.02, "kl_target": 2.5, "crops": 1,
-        "phases": ((0.4, 96, 7), (0.7, 96, 19), (1.0, 96, 7)), "encoder_until": 0.7, "check_every": 200, "ahead": 1,
+        "minutes": 105.0, "batch": 2, "rate": 2e-3, "muon": 0.02, "kl_target": 2.5, "crops": 1,
+        "phases": ((0.2, 96, 7), (0.35, 96, 19), (0.75, 96, 7), (1.0, 96, 13)), "encoder_until": 0.475,
+        "check_every": 200, "ahead": 1,
     },
     "latents": {"clips": 5000, "batch": 4, "captions": 6},
     "reader_training": {
@@ -49,7 +50,7 @@ DEFAULT = {
 CUDA = {
     "autoencoder_training": {
         "minutes": 10.0, "batch": 8, "rate": 2e-3, "muon": 0.02, "kl_target": 2.5, "crops": 1,
-        "phases": ((0.5, 96, 7), (1.0, 96, 31)), "check_every": 250, "ahead": 64,
+        "phases": ((0.5, 96, 7), (1.0, 96, 31)), "encoder_until": 0.7, "check_every": 250, "ahead": 64,
     },
     "latents": {"clips": 24000, "batch": 64, "captions": 8},
     "transformer_training": {
@@ -74,7 +75,7 @@ SMOKE = {
     "text_encoder": {"d_model": 64, "d_kv": 16, "num_heads": 4, "d_ff": 128, "num_layers": 2},
     "autoencoder_training": {
         "steps": 150, "batch": 2, "rate": 2e-3, "muon": 0.02, "kl_target": 2.5, "crops": 4,
-        "phases": ((0.7, 32, 7), (1.0, 96, 7)), "check_every": 1000,
+        "phases": ((0.7, 32, 7), (1.0, 96, 7)), "encoder_until": 0.7, "check_every": 1000,
     },
     "latents": {"clips": 400, "batch": 10, "captions": 4},
     "reader_training": {"steps": 300, "batch": 64, "captions": 2000, "rate": 1e-3, "muon": 0.02, "check_every": 1000},
@@ -89,6 +90,13 @@ def configuration(preset: str = "default", device: str = "cpu") -> dict:
     if preset not in changes:
         raise ValueError(f"presets are {', '.join(changes)}, not {preset}")
     for change in changes[preset]:
-        for part, values in change.items():
-            config[part] = {**config[part], **values} if isinstance(values, dict) else values
+        config = changed(config, change)
     return config
+
+
+def changed(config: dict, change: dict) -> dict:
+    """A copy in which a change overrides settings key by key, in parts too."""
+    merged = deepcopy(config)
+    for part, values in change.items():
+        merged[part] = {**merged[part], **values} if isinstance(values, dict) else values
+    return merged

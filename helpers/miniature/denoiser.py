@@ -3,7 +3,7 @@
 import torch
 from torch import nn
 
-from helpers.miniature.autoencoder import load_clips, statistics, tokenize
+from helpers.miniature.autoencoder import drawn, load_clips, statistics, tokenize
 from helpers.miniature.fast import quicken_transformer
 from helpers.miniature.loop import Place, train
 from helpers.miniature.parts import new_text_encoder, new_tokenizer, new_transformer
@@ -79,13 +79,11 @@ class Batches:
         self.empty[0] = 1  # a lone </s>
 
     def take(self, places: torch.Tensor, generator, drop: float) -> tuple[torch.Tensor, torch.Tensor]:
-        mean, logvar = self.moments[places].float().chunk(2, dim=1)
-        noise = torch.randn(mean.shape, generator=generator, device=mean.device)
-        latents = (mean + torch.exp(0.5 * logvar.clamp(-30, 20)) * noise - self.mean) / self.std
+        latents = (drawn(self.moments[places], generator) - self.mean) / self.std
         variants = self.tokens.shape[1]
-        which = torch.randint(variants, places.shape, generator=generator, device=mean.device)
+        which = torch.randint(variants, places.shape, generator=generator, device=places.device)
         tokens = self.tokens[places, which].long()
-        dropped = torch.rand(places.shape, generator=generator, device=mean.device) < drop
+        dropped = torch.rand(places.shape, generator=generator, device=places.device) < drop
         return latents, torch.where(dropped[:, None], self.empty, tokens)
 
     def draw(self, count: int, generator):

@@ -97,12 +97,13 @@ def coherence_beside_real(sampler: Sampler, count: int) -> dict:
     clips = fixed_clips(count, False)
     made = sampler([caption(clip, plain=True) for clip in clips])
     real = render(clips, frames=sampler.frames).permute(0, 2, 3, 4, 1).numpy()
-    means = [_means([coherence(video) for video in videos]) for videos in (made, real)]
+    means = [mean_coherence(videos) for videos in (made, real)]
     return {key: {"sampled": means[0][key], "real": means[1][key], "ratio": means[0][key] / means[1][key]}
             for key in means[0]}  # fmt: skip
 
 
-def _means(rows: list[dict]) -> dict:
+def mean_coherence(videos) -> dict[str, float]:
+    rows = [coherence(video) for video in videos]
     return {key: float(np.mean([row[key] for row in rows])) for key in rows[0]}
 
 

@@ -4,7 +4,7 @@ import torch
 import ttnn
 
 from helpers.collectives import num_bytes
-from helpers.mochi.layers import ColumnParallel, RMSNorm, RowParallel, degree, fused_by_chip, pad_to
+from helpers.mochi.layers import ColumnParallel, RMSNorm, RowParallel, attention_program, degree, fused_by_chip, pad_to
 from helpers.tensors import TILE, axis_index, replicate, shard
 
 
@@ -49,7 +49,7 @@ class Sequence:
             v,
             *text,
             joint_strategy="rear",
-            program_config=self.program(self.mesh.compute_with_storage_grid_size()),
+            program_config=attention_program(self.mesh.compute_with_storage_grid_size()),
         )
         return self.padded(out), text_out
 
@@ -64,7 +64,7 @@ class Sequence:
             persistent_output_buffer_v=self.gathered[1],
             joint_strategy="rear",
             logical_n=self.length,
-            program_config=self.program(ttnn.CoreCoord(self.cores.x, sending_row)),
+            program_config=attention_program(ttnn.CoreCoord(self.cores.x, sending_row)),
             dim=2,
             multi_device_global_semaphore=self.semaphores,
             num_links=1,
@@ -74,11 +74,6 @@ class Sequence:
             ccl_core_grid_offset=ttnn.CoreCoord(0, sending_row),
         )  # fmt: skip
         return out, text_out if text else None
-
-    def program(self, grid) -> ttnn.SDPAProgramConfig:
-        return ttnn.SDPAProgramConfig(
-            compute_with_storage_grid_size=grid, q_chunk_size=TILE, k_chunk_size=TILE, exp_approx_mode=False
-        )
 
     def padded(self, x: ttnn.Tensor) -> ttnn.Tensor:
         missing = -self.length % self.multiple

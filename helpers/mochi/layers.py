@@ -87,6 +87,13 @@ class RMSNorm:
         return ttnn.rms_norm(x, weight=self.weight, epsilon=self.eps)
 
 
+def attention_program(grid) -> ttnn.SDPAProgramConfig:
+    """Attention on a grid of cores, a tile of queries and a tile of keys at a time."""
+    return ttnn.SDPAProgramConfig(
+        compute_with_storage_grid_size=grid, q_chunk_size=TILE, k_chunk_size=TILE, exp_approx_mode=False
+    )
+
+
 def check_heads(mesh, heads: int, head_dim: int) -> None:
     """Raises ValueError where heads cannot be spread over tp, or are not made of whole tiles."""
     chips = degree(mesh, "tp")

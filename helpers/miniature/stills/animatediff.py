@@ -11,7 +11,7 @@ from diffusers import AutoencoderKL, DDIMScheduler, MotionAdapter, UNet2DConditi
 from diffusers.models.attention_processor import AttnProcessor
 from diffusers.models.unets.unet_motion_model import AnimateDiffTransformer3D
 
-from helpers.miniature.autoencoder import statistics, tokenize
+from helpers.miniature.autoencoder import drawn, statistics, tokenize
 from helpers.miniature.denoiser import HELD_BACK
 from helpers.miniature.loop import Place, train
 from helpers.miniature.reader import train_reader
@@ -53,9 +53,7 @@ class Clips:
 
     def take(self, places: torch.Tensor, frames: torch.Tensor, generator, drop: float):
         """Clips by their places (B,), of each the frames (B, F) -> latents (B, F, C, H, W) and tokens (B, 24)"""
-        mean, logvar = self.moments[places[:, None], frames].float().chunk(2, dim=2)
-        noise = torch.randn(mean.shape, generator=generator, device=mean.device)
-        latents = mean + torch.exp(0.5 * logvar.clamp(-30, 20)) * noise
+        latents = drawn(self.moments[places[:, None], frames], generator, dim=2)
         latents = (latents - self.mean.view(-1, 1, 1)) / self.std.view(-1, 1, 1)
         which = torch.randint(self.tokens.shape[1], places.shape, generator=generator, device=places.device)
         dropped = torch.rand(places.shape, generator=generator, device=places.device) < drop

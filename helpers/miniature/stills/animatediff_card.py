@@ -1,6 +1,6 @@
 """The model card of tiny-animatediff, from what training and evaluation measured: nothing is typed in by hand."""
 
-from helpers.miniature.scenes import COLOUR_NAMES, SCENES, UNSEEN
+from helpers.miniature.card import made_of
 
 CARD = """---
 license: apache-2.0
@@ -44,7 +44,7 @@ autoencoder's own 1 x 1 convolutions. The UNet predicts velocity, and its noise 
 
 Procedural clips, painted by `helpers/miniature/scenes.py` from a seed, with captions from a small grammar
 (`helpers/miniature/prompts.py`), {clips} clips of {frames} frames. No pictures, videos or captions from anywhere else.
-Ten scenes: {scenes}. Eight colours ({colours}) for the subject and for the second thing, two sizes.
+Ten scenes: {things}. Eight colours ({colours}) for the subject and for the second thing, two sizes.
 
 Held out by rule, never trained on, one pair of colours in seven, other ones in each scene (`held_out` in scenes.py):
 for example {examples}.
@@ -83,19 +83,10 @@ def card(training: dict, result: dict, figures: str) -> str:
     """The whole card as Markdown. training, result: what training.json and evaluation.json hold."""
     settings, follows = result["settings"], result["follows"]["all"]
     weakest = min(follows, key=follows.get)
-    parts = [
-        f"| {name} | {row['class']} | {row['parameters'] / 1e6:.2f} M |" for name, row in training["parts"].items()
-    ]
-    made = {name: training["stages"][name] for name in ("autoencoder", "reader", "unet", "motion")}
-    stages = [f"| {name} | {row['steps']} | {row['minutes']:.0f} |" for name, row in made.items()]
-    examples = [f"a {a} {scene} with the second colour {b}" for scene, ((a, b), *_) in list(UNSEEN.items())[:3]]
+    stages = {name: training["stages"][name] for name in ("autoencoder", "reader", "unet", "motion")}
     return CARD.format(
-        millions=sum(row["parameters"] for row in training["parts"].values()) / 1e6,
-        parts="\n".join(["| part | class | parameters |", "|---|---|---|", *parts]),
-        scenes=", ".join(f"{a} and {b}" for a, b, _ in SCENES.values()), colours=", ".join(COLOUR_NAMES),
-        examples=", ".join(examples), stages="\n".join(["| stage | steps | minutes |", "|---|---|---|", *stages]),
+        **made_of(training | {"stages": stages}),
         figures=figures, weakest=weakest, share=100 * follows[weakest],
         seen=settings["prompts"][0], unseen=settings["prompts"][1],
         **{name: settings[name] for name in ("steps", "guidance", "frames", "coherence")},
-        **{name: training[name] for name in ("device", "torch", "clips", "seed")},
     )  # fmt: skip

@@ -17,8 +17,7 @@ from diffusers import AnimateDiffPipeline
 from diffusers.models.unets.unet_motion_model import AnimateDiffTransformer3D
 from tqdm.auto import tqdm
 
-from helpers.metrics import coherence
-from helpers.miniature.evaluate import ASPECTS, fixed_clips, judge
+from helpers.miniature.evaluate import ASPECTS, fixed_clips, judge, mean_coherence
 from helpers.miniature.prompts import caption
 from helpers.miniature.scenes import Clip, render
 from helpers.miniature.stills.animatediff_card import card
@@ -64,11 +63,6 @@ def without_motion(unet):
 
 def painted(clips: list[Clip]) -> np.ndarray:
     return render(clips, frames=FRAMES).permute(0, 2, 3, 4, 1).numpy()
-
-
-def mean_coherence(videos) -> dict[str, float]:
-    rows = [coherence(video) for video in videos]
-    return {name: float(np.mean([row[name] for row in rows])) for name in rows[0]}
 
 
 def evaluate(

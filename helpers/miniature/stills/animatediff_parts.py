@@ -13,6 +13,7 @@ from diffusers.models.unets.unet_motion_model import AnimateDiffTransformer3D
 from torch import nn
 from transformers import CLIPTextConfig, CLIPTextModel
 
+from helpers.miniature.config import changed
 from helpers.miniature.parts import TOKENS
 from helpers.miniature.stills import parts
 from helpers.miniature.stills.parts import END, START, new_clip_tokenizer
@@ -49,10 +50,7 @@ SMOKE = {
 
 def configuration(preset: str = "default") -> dict:
     """The whole configuration as one dictionary, that of the frames and their autoencoder with it."""
-    config = parts.configuration(preset) | deepcopy(DEFAULT)
-    for part, values in (SMOKE if preset == "smoke" else {}).items():
-        config[part] = {**config[part], **values}
-    return config
+    return parts.configuration(preset) | changed(DEFAULT, SMOKE if preset == "smoke" else {})
 
 
 def new_unet(config: dict) -> UNet2DConditionModel:

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from helpers.miniature.scenes import COLOUR_NAMES, SCENES, UNSEEN
+from helpers.miniature.card import made_of, verdict
 
 CARD = """---
 license: apache-2.0
@@ -41,7 +41,7 @@ picture.save("butterfly.png")
 
 Frames of procedural clips, painted by `helpers/miniature/scenes.py` from a seed, with captions from a small grammar
 (`helpers/miniature/prompts.py`). No pictures or captions from anywhere else. Ten scenes:
-{scenes}.
+{things}.
 Eight colours ({colours}) for the subject and for the second thing, two sizes.
 Of {frames} frames of each of {clips} clips the transformer learned from those that show what the caption says, as
 `detect_still` finds: not from hills or a forest at night.
@@ -80,22 +80,10 @@ Licence: Apache-2.0.
 def card(training: dict, result: dict, figures: str, missed: list[str]) -> str:
     """The whole card as Markdown. training, result: what training.json and evaluation.json hold."""
     settings = result["settings"]
-    parts = [
-        f"| {name} | {row['class']} | {row['parameters'] / 1e6:.2f} M |" for name, row in training["parts"].items()
-    ]
-    stages = [f"| {name} | {row['steps']} | {row['minutes']:.0f} |" for name, row in training["stages"].items()]
-    examples = [f"a {a} {scene} with the second colour {b}" for scene, ((a, b), *_) in list(UNSEEN.items())[:3]]
-    verdict = "\n".join(["Not reached:", "", *(f"- {line}" for line in missed)]) if missed else (
-        "All figures that were aimed at are reached."
-    )  # fmt: skip
     return CARD.format(
-        millions=sum(row["parameters"] for row in training["parts"].values()) / 1e6,
+        **made_of(training), frames=training["frames"],
         prompts=sum(settings["prompts"]), seen=settings["prompts"][0], unseen=settings["prompts"][1],
-        parts="\n".join(["| part | class | parameters |", "|---|---|---|", *parts]),
-        scenes=", ".join(f"{a} and {b}" for a, b, _ in SCENES.values()), colours=", ".join(COLOUR_NAMES),
-        examples=", ".join(examples), stages="\n".join(["| stage | steps | minutes |", "|---|---|---|", *stages]),
-        figures=figures, verdict=verdict, steps=settings["steps"], guidance=settings["guidance"],
-        **{name: training[name] for name in ("device", "torch", "clips", "frames", "seed")},
+        figures=figures, verdict=verdict(missed), steps=settings["steps"], guidance=settings["guidance"],
     )  # fmt: skip
 
 

@@ -6,13 +6,13 @@ are the same.
 
 import string
 from collections import Counter
-from copy import deepcopy
 from itertools import pairwise
 
 from diffusers import AutoencoderKL, FlowMatchEulerDiscreteScheduler, SD3Transformer2DModel
 from transformers import CLIPTextConfig, CLIPTextModelWithProjection, CLIPTokenizer, T5TokenizerFast
 
 from helpers.miniature import parts as videos
+from helpers.miniature.config import changed
 from helpers.miniature.parts import TOKENS
 from helpers.miniature.prompts import vocabulary
 
@@ -60,10 +60,7 @@ def configuration(preset: str = "default") -> dict:
     """The whole configuration as one dictionary; "smoke" overrides the default key by key."""
     if preset not in ("default", "smoke"):
         raise ValueError(f"presets are default and smoke, not {preset}")
-    config = deepcopy(DEFAULT)
-    for part, values in (SMOKE if preset == "smoke" else {}).items():
-        config[part] = {**config[part], **values} if isinstance(values, dict) else values
-    return config
+    return changed(DEFAULT, SMOKE if preset == "smoke" else {})
 
 
 def new_clip_tokenizer() -> CLIPTokenizer:

@@ -8,6 +8,7 @@ import torch.nn.functional as F
 from diffusers import StableDiffusion3Pipeline
 from torch import nn
 
+from helpers.miniature.autoencoder import drawn
 from helpers.miniature.denoiser import HELD_BACK, shares
 from helpers.miniature.loop import Place, train
 from helpers.miniature.parts import new_text_encoder, tie_capitals
@@ -94,11 +95,9 @@ class Batches:
     def take(self, frames: torch.Tensor, generator, drop: float) -> tuple[torch.Tensor, torch.Tensor]:
         """frames: (B, 2) -> latents (B, 16, 12, 12), tokens (B, 2, 24)"""
         clip, time = frames.unbind(1)
-        mean, logvar = self.moments[clip, time].float().chunk(2, dim=1)
-        noise = torch.randn(mean.shape, generator=generator, device=mean.device)
-        latents = (mean + torch.exp(0.5 * logvar.clamp(-30, 20)) * noise - self.mean) / self.std
-        variant = torch.randint(self.tokens.shape[1], clip.shape, generator=generator, device=mean.device)
-        dropped = torch.rand(clip.shape, generator=generator, device=mean.device) < drop
+        latents = (drawn(self.moments[clip, time], generator) - self.mean) / self.std
+        variant = torch.randint(self.tokens.shape[1], clip.shape, generator=generator, device=clip.device)
+        dropped = torch.rand(clip.shape, generator=generator, device=clip.device) < drop
         return latents, torch.where(dropped[:, None, None], self.empty, self.tokens[clip, variant].long())
 
     def draw(self, count: int, generator):
