@@ -21,10 +21,12 @@ setup:
 series: setup
 	@$(python) -m tools.series --system '$(SYSTEM)' --only '$(ONLY)'
 
-# Two workers on two cores: more threads than that only wait for each other.
+# Two workers on two cores: more threads than that only wait for each other. The notebooks come first: begun last, as
+# files of few tests are by default, the longest of them would run alone.
 test: export OMP_NUM_THREADS = 1
 test: setup
-	$(python) -m pytest --nbval-lax --nbval-current-env --nbval-cell-timeout 300 -n 2 --dist loadfile tests $(notebooks)
+	$(python) -m pytest --nbval-lax --nbval-current-env --nbval-cell-timeout 300 \
+	  -n 2 --dist loadfile --no-loadscope-reorder $(notebooks) tests
 
 # In copies: what a learner writes must not change the notebooks that are tested.
 lab: setup
