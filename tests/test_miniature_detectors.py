@@ -39,6 +39,14 @@ def test_the_same_after_a_little_blur_and_noise(real):
     assert min(judge(rough.clip(0, 1), clips[:60]).values()) >= 0.95
 
 
+def test_a_sun_too_large_is_no_forest(real):
+    for clip, video in zip(*real, strict=True):
+        if clip.scene == "sun":
+            large = video.copy()
+            large[:, 4:40, 30:66] = COLOURS[clip.subject]
+            assert detect(large).scene == "sun", clip
+
+
 def test_nothing_is_seen_where_nothing_is():
     assert detect(np.full((31, 96, 96, 3), 0.8)) == Seen()
     noise = np.random.default_rng(2).random((31, 96, 96, 3))

@@ -114,10 +114,10 @@ def find_scene(look: Look) -> str | None:
     start, end = look.light[:3].mean(), look.light[-3:].mean()
     if look.light.max() < 0.45:
         return "rocket"
-    if abs(end - start) > 0.2:
+    if abs(end - start) > 0.2:  # hills fill the floor, a forest's plants a third of it, its crowns as much of the sky
         canopy = look.coloured[look.bright, :40].mean()
         floor = look.coloured[look.bright, 88:].mean()
-        return "forest" if canopy > 0.25 else "sun" if floor > 0.7 else None
+        return "sun" if floor > 0.7 else "forest" if canopy > 0.25 else None
     if look.coloured[:, 86:].mean() > 0.7:
         return "ball"
     return _scene_by_ground(look)
