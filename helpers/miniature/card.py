@@ -85,6 +85,8 @@ For teaching and for tests of code that runs Mochi. It knows its painted world a
 spelled letter by letter and mean nothing to it. It cannot make people, text, or anything real. {frames} frames of
 96 x 96 pixels; other sizes run and look worse.
 
+{by_eye}
+
 Licence: Apache-2.0.
 """
 
@@ -145,6 +147,7 @@ def card(training: dict, result: dict) -> str:
     """The whole card as Markdown. training, result: what training.json and evaluation.json hold.
 
     training["remark"]: how this model's making differed from what train.py does from nothing, where it did.
+    training["by eye"]: what the sheet of samples shows and no detector measures.
     """
     settings = result["settings"]
     return CARD.format(
@@ -153,6 +156,7 @@ def card(training: dict, result: dict) -> str:
         motions=sum(len(motions) for _, _, motions in SCENES.values()),
         scenes="\n".join(f"- {a} and {b}: {', '.join(motions)}" for a, b, motions in SCENES.values()),
         remark=training.get("remark", ""),
+        by_eye=training.get("by eye", ""),
         seen=settings["prompts"][0], unseen=settings["prompts"][1], steps=settings["steps"],
         guidance=settings["guidance"], dtype=settings["dtype"], figures=table(result),
         verdict=verdict(shortfalls(result), LEVER),
