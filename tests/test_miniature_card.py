@@ -1,10 +1,17 @@
 import copy
 import json
+import re
+from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image, ImageSequence
 
 from helpers.miniature.card import card, main, shortfalls
+from helpers.miniature.detectors import Seen, detect, detect_still
 from helpers.miniature.evaluate import ASPECTS
+
+MODELS = Path(__file__).parents[1] / "models"
 
 TRAINING = {
     "stages": {"autoencoder": {"steps": 1234, "minutes": 56.7}, "transformer": {"steps": 890, "minutes": 65.4}},
@@ -71,3 +78,23 @@ def test_a_folder_without_figures_is_refused(tmp_path, capsys):
     assert "evaluation.json" in capsys.readouterr().err and not (tmp_path / "README.md").exists()
     (tmp_path / "evaluation.json").write_text(json.dumps(GOOD))
     assert main([str(tmp_path)]) == 0 and "31.50 dB" in (tmp_path / "README.md").read_text()
+
+
+@pytest.mark.parametrize(
+    ("model", "leaves"),
+    [("tiny-mochi", "butterfly.gif"), ("tiny-sd3", "butterfly.png"), ("tiny-animatediff", "ball.gif")],
+)
+def test_what_a_card_tells_to_run_runs_and_shows_what_it_says(model, leaves, tmp_path, monkeypatch):
+    (tmp_path / "models").symlink_to(MODELS)
+    monkeypatch.chdir(tmp_path)
+    (code,) = re.findall(r"```python\n(.*?)```", (MODELS / model / "README.md").read_text(), re.DOTALL)
+    exec(code, {})
+    picture = Image.open(leaves)
+    frames = np.stack([np.asarray(frame.convert("RGB")) for frame in ImageSequence.Iterator(picture)]) / 255
+    if model == "tiny-mochi":
+        assert frames.shape == (31, 96, 96, 3)
+        assert detect(frames) == Seen("butterfly", "landing", "red", "blue")
+    elif model == "tiny-sd3":
+        assert detect_still(frames[0]) == Seen("butterfly", None, "red", "blue")
+    else:  # too weak to be asked for more
+        assert frames.shape == (16, 96, 96, 3) and np.abs(np.diff(frames, axis=0)).mean() > 0.005

@@ -31,12 +31,12 @@ video models can show every step in seconds.
 ```python
 import torch
 from diffusers import MochiPipeline
-from diffusers.utils import export_to_video
+from diffusers.utils import export_to_gif
 
-pipeline = MochiPipeline.from_pretrained("models/tiny-mochi", torch_dtype=torch.float32)
+pipeline = MochiPipeline.from_pretrained("models/tiny-mochi", dtype=torch.float32)
 video = pipeline("a red butterfly landing on a blue flower", height=96, width=96, num_frames=31,
                  num_inference_steps=20, guidance_scale=4.5, generator=torch.Generator().manual_seed(1)).frames[0]
-export_to_video(video, "butterfly.mp4", fps=12)
+export_to_gif(video, "butterfly.gif", fps=12)
 ```
 
 ![Samples: eight frames of 24 prompts](samples.png)

@@ -21,12 +21,12 @@ frames together. The classes are AnimateDiff's, the sizes are small, and no weig
 ```python
 import torch
 from diffusers import AnimateDiffPipeline
-from diffusers.utils import export_to_video
+from diffusers.utils import export_to_gif
 
-pipeline = AnimateDiffPipeline.from_pretrained("models/tiny-animatediff", torch_dtype=torch.float32)
+pipeline = AnimateDiffPipeline.from_pretrained("models/tiny-animatediff", dtype=torch.float32)
 video = pipeline("a red ball bouncing left", num_frames={frames}, num_inference_steps={steps},
                  guidance_scale={guidance}, generator=torch.Generator().manual_seed(1)).frames[0]
-export_to_video(video, "ball.mp4", fps=6)
+export_to_gif(video, "ball.gif", fps=6)
 ```
 
 `MotionAdapter.from_pretrained("models/tiny-animatediff/motion_adapter")` loads the motion modules alone.

@@ -23,7 +23,7 @@ course on video models can show every step in seconds. No weight of Stability AI
 import torch
 from diffusers import StableDiffusion3Pipeline
 
-pipeline = StableDiffusion3Pipeline.from_pretrained("models/tiny-sd3", torch_dtype=torch.float32)
+pipeline = StableDiffusion3Pipeline.from_pretrained("models/tiny-sd3", dtype=torch.float32)
 picture = pipeline("a red butterfly landing on a blue flower", height=96, width=96, num_inference_steps=20,
                    guidance_scale=4.5, max_sequence_length=24, generator=torch.Generator().manual_seed(1)).images[0]
 picture.save("butterfly.png")
