@@ -22,20 +22,17 @@ def ball(group):
     c.paint(c.below(floor), mix(group.second, group.second * 0.82, ((c.y - floor) / 26)[:, None].clamp(0, 1)))
     bounce = group.is_motion("bouncing")
     x = 48 + group.way * 27 * (2 * t - 1) + group.between(3, -3, 3)
-    phase = t * group.between(4, 1.9, 2.4) + group.between(5, 0, 1)
-    height = bounce * group.between(6, 26, 34) * torch.sin(torch.pi * phase).abs()
+    phase = t * group.between(4, 1.3, 1.7) + group.between(5, 0, 1)
+    height = bounce * group.between(6, 22, 30) * torch.sin(torch.pi * phase).abs()
     y = floor + 5 - r - height
     shadow = (1 - height / 50) * 0.35
     c.paint(c.ellipse(x, floor + 6.5, r * 0.95, 4.5), INK, opacity=shadow, soft=4.0)
     disc = c.circle(x, y, r)
-    c.paint(disc, group.subject)
+    c.paint(disc, tint(group.subject, -0.25))
+    c.paint(c.circle(x, y, r - 1.5), group.subject)
     turn = group.way * (group.between(7, 0, 6) + 56 * t / r)
-    for k in (0.0, 2 * torch.pi / 3, 4 * torch.pi / 3):
-        px, py = c.turned(x, y, turn + k)
-        wedge = torch.maximum(px.abs() - 0.5 * py, 3 - py)
-        c.paint(wedge, tint(group.subject, 0.78), inside=disc)
-    c.paint(c.circle(x, y, 4.5), group.subject)
-    c.paint(c.ellipse(x - 0.35 * r, y - 0.4 * r, 0.5 * r, 0.4 * r), WHITE, opacity=0.22, soft=6.0, inside=disc)
+    c.paint(c.box(x, y, 0.26 * r, r, angle=turn), tint(group.subject, 0.35), inside=c.circle(x, y, r - 1.5))
+    c.paint(c.ellipse(x - 0.35 * r, y - 0.4 * r, 0.5 * r, 0.4 * r), WHITE, opacity=0.3, soft=6.0, inside=disc)
     return c.pixels
 
 

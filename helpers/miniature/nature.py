@@ -32,7 +32,7 @@ def butterfly(group):
     gone = 1 - smooth(group.forward / group.between(7, 0.62, 0.75))
     x = mix(fx, 48 + side * group.between(10, 22, 30), gone)
     y = mix(fy - 21, 20.0, gone) + 5 * torch.sin(torch.pi * 3 * gone) * gone
-    flap = 0.74 + 0.26 * torch.cos(2 * torch.pi * (t * group.between(8, 2.6, 3.4) + group.between(9, 0, 1)))
+    flap = 0.74 + 0.26 * torch.cos(2 * torch.pi * (t * group.between(8, 1.9, 2.5) + group.between(9, 0, 1)))
     _wings(c, group, x, y, s, flap, tilt=side * gone * 0.35)
     return c.pixels
 
@@ -65,19 +65,18 @@ def fish(group):
     turning = group.is_motion("turning")
     pace = reach(group, 27, 20)
     start = torch.where(group.between(7, 0, 1) > 0.5, 1.0, -1.0)
-    there = smooth(t / 0.42) * (1 - t.gt(0.42).float()) + t.gt(0.42).float() * (1 - smooth((t - 0.58) / 0.42))
-    x = turning * (48 + start * (there * 40 - 22)) + (1 - turning) * (48 + group.way * pace * (2 * t - 1))
-    facing = turning * start * torch.cos(torch.pi * smooth((t - 0.36) / 0.28)) + (1 - turning) * group.way
+    there = smooth((1 - (2 * t - 1).abs()) / 0.9)
+    x = turning * (48 + start * (there * 28 - 15)) + (1 - turning) * (48 + group.way * pace * (2 * t - 1))
+    facing = turning * start * torch.cos(torch.pi * smooth((t - 0.22) / 0.56)) + (1 - turning) * group.way
     y = group.between(8, 32, 46) + 3 * torch.sin(2 * torch.pi * (t * 1.2 + group.between(9, 0, 1)))
     _fish_body(c, group, x, y, s, facing)
     return c.pixels
 
 
 def _fish_body(c, group, x, y, s, facing):
-    """The fish seen from the side, squeezed to |facing| of its length while it turns."""
-    squeeze = facing.abs().clamp(min=0.3)
-    ahead = torch.where(facing >= 0, 1.0, -1.0) * squeeze * s
-    wag = 4 * s * torch.sin(2 * torch.pi * (group.t * 3 + group.between(10, 0, 1)))
+    """The fish seen from the side; while it turns, facing goes from 1 to -1 and half of its length stays."""
+    squeeze, ahead = 0.5 + 0.5 * facing.abs(), facing * s
+    wag = 4 * s * torch.sin(2 * torch.pi * (group.t * 2 + group.between(10, 0, 1)))
     lobes = (c.ellipse(x - 21 * ahead, y + k * 6.5 * s + wag * 0.6, 8 * squeeze * s, 6.0 * s) for k in (-1, 1))
     c.paint(
         union(*lobes, c.capsule(x - 10 * ahead, y + 0 * x, x - 20 * ahead, y + wag * 0.4, 4.0 * s)),
