@@ -148,7 +148,9 @@ TRAINING = {
 
 
 def test_the_card_holds_the_measured_figures_and_what_was_missed():
-    text = card(TRAINING, RESULT, figures.table(RESULT), figures.shortfalls(RESULT))
+    plain = card(TRAINING, RESULT, figures.table(RESULT), figures.shortfalls(RESULT))
+    text = card(TRAINING | {"remark": "Older frames."}, RESULT, figures.table(RESULT), figures.shortfalls(RESULT))
+    assert "Older frames." in text and "Older frames." not in plain
     for figure in ("1234", "4321", "3 CPU cores", "29.25 dB", "96.0 %", "5.00 M", "70 seen", "license: apache-2.0"):
         assert figure in text
     assert "{" not in text and "All figures that were aimed at are reached" in text

@@ -92,7 +92,10 @@ Licence: Apache-2.0.
 
 
 def made_of(training: dict) -> dict:
-    """What the cards of all miniatures say alike of a training.json and of the world, by the names in their texts."""
+    """What the cards of all miniatures say alike of a training.json and of the world, by the names in their texts.
+
+    training["remark"]: how this model's making differed from what the training does from nothing, where it did.
+    """
     parts = [
         f"| {name} | {row['class']} | {row['parameters'] / 1e6:.2f} M |" for name, row in training["parts"].items()
     ]
@@ -105,6 +108,7 @@ def made_of(training: dict) -> dict:
         "things": ", ".join(f"{subject} and {second}" for subject, second, _ in SCENES.values()),
         "colours": ", ".join(COLOUR_NAMES),
         "examples": ", ".join(examples),
+        "remark": training.get("remark", ""),
         **{name: training[name] for name in ("device", "torch", "clips", "seed")},
     }
 
@@ -146,7 +150,6 @@ def verdict(missed: list[str], *advice: str) -> str:
 def card(training: dict, result: dict) -> str:
     """The whole card as Markdown. training, result: what training.json and evaluation.json hold.
 
-    training["remark"]: how this model's making differed from what train.py does from nothing, where it did.
     training["by eye"]: what the sheet of samples shows and no detector measures.
     """
     settings = result["settings"]
@@ -155,7 +158,6 @@ def card(training: dict, result: dict) -> str:
         frames=settings["frames"],
         motions=sum(len(motions) for _, _, motions in SCENES.values()),
         scenes="\n".join(f"- {a} and {b}: {', '.join(motions)}" for a, b, motions in SCENES.values()),
-        remark=training.get("remark", ""),
         by_eye=training.get("by eye", ""),
         seen=settings["prompts"][0], unseen=settings["prompts"][1], steps=settings["steps"],
         guidance=settings["guidance"], dtype=settings["dtype"], figures=table(result),

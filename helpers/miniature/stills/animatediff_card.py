@@ -55,6 +55,8 @@ On {device}, torch {torch}, beside other work. Each stage stays as it was while 
 
 {stages}
 
+{remark}
+
 Again from nothing: `python -m helpers.miniature.stills.train animatediff` (resumable; CPU or CUDA; seed {seed}).
 
 ## Figures

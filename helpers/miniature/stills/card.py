@@ -56,6 +56,8 @@ stayed as they were.
 
 {stages}
 
+{remark}
+
 Again from nothing: `python -m helpers.miniature.stills.train sd3` (resumable; CPU or CUDA; seed {seed}).
 
 ## Figures
