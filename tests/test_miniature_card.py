@@ -10,6 +10,7 @@ from PIL import Image, ImageSequence
 from helpers.miniature.card import card, main, shortfalls
 from helpers.miniature.detectors import Seen, detect, detect_still
 from helpers.miniature.evaluate import ASPECTS
+from helpers.miniature.scenes import SCENES, UNSEEN
 
 MODELS = Path(__file__).parents[1] / "models"
 
@@ -46,6 +47,13 @@ def test_the_card_holds_the_measured_figures_and_who_made_it():
     ):
         assert figure in text
     assert "{" not in text and "All figures that were aimed at are reached" in text
+
+
+def test_the_card_lists_what_was_held_out():
+    rows = re.findall(r"^\| (\w+) and \w+ \| (.*) \|$", card(TRAINING, GOOD), re.MULTILINE)
+    listed = {scene: [tuple(pair.split(" and ")) for pair in pairs.split(", ")] for scene, pairs in rows}
+    named = {scene: subject for scene, (subject, _, _) in SCENES.items()}
+    assert listed == {named[scene]: pairs for scene, pairs in UNSEEN.items()}
 
 
 @pytest.mark.parametrize(

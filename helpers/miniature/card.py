@@ -54,7 +54,8 @@ eight colours ({colours}) for the subject and for the second thing, two sizes.
 {scenes}
 
 Held out by rule, never trained on, one pair of colours in seven, other ones in each scene (`held_out` in scenes.py):
-for example {examples}.
+
+{unseen_colours}
 
 ## Training
 
@@ -100,14 +101,17 @@ def made_of(training: dict) -> dict:
         f"| {name} | {row['class']} | {row['parameters'] / 1e6:.2f} M |" for name, row in training["parts"].items()
     ]
     spent = [f"| {name} | {row['steps']} | {row['minutes']:.0f} |" for name, row in training["stages"].items()]
-    examples = [f"a {a} {scene} with the second colour {b}" for scene, ((a, b), *_) in list(UNSEEN.items())[:3]]
+    unseen = [
+        f"| {subject} and {second} | {', '.join(f'{a} and {b}' for a, b in UNSEEN[scene])} |"
+        for scene, (subject, second, _) in SCENES.items()
+    ]
     return {
         "millions": sum(row["parameters"] for row in training["parts"].values()) / 1e6,
         "parts": "\n".join(["| part | class | parameters |", "|---|---|---|", *parts]),
         "stages": "\n".join(["| stage | steps | minutes |", "|---|---|---|", *spent]),
         "things": ", ".join(f"{subject} and {second}" for subject, second, _ in SCENES.values()),
         "colours": ", ".join(COLOUR_NAMES),
-        "examples": ", ".join(examples),
+        "unseen_colours": "\n".join(["| scene | subject and second thing |", "|---|---|", *unseen]),
         "remark": training.get("remark", ""),
         **{name: training[name] for name in ("device", "torch", "clips", "seed")},
     }

@@ -47,7 +47,8 @@ Procedural clips, painted by `helpers/miniature/scenes.py` from a seed, with cap
 Ten scenes: {things}. Eight colours ({colours}) for the subject and for the second thing, two sizes.
 
 Held out by rule, never trained on, one pair of colours in seven, other ones in each scene (`held_out` in scenes.py):
-for example {examples}.
+
+{unseen_colours}
 
 ## Training
 

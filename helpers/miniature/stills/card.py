@@ -47,7 +47,8 @@ Of {frames} frames of each of {clips} clips the transformer learned from those t
 `detect_still` finds: not from hills or a forest at night.
 
 Held out by rule, never trained on, one pair of colours in seven, other ones in each scene (`held_out` in scenes.py):
-for example {examples}.
+
+{unseen_colours}
 
 ## Training
 
