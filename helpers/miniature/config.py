@@ -32,8 +32,8 @@ DEFAULT = {
     # encoder_until: from this share on the decoder learns alone, to paint better from latents that stay as they are
     # crops: how many from each clip; ahead: clips painted at once (many small kernels: a card likes them large)
     "autoencoder_training": {
-        "minutes": 155.0, "batch": 2, "rate": 2e-3, "muon": 0.02, "kl_target": 2.5, "crops": 1,
-        "phases": ((0.13, 96, 7), (0.23, 96, 19), (0.75, 96, 7), (1.0, 96, 13)), "encoder_until": 0.32,
+        "minutes": 235.0, "batch": 2, "rate": 2e-3, "muon": 0.02, "kl_target": 2.5, "crops": 1,
+        "phases": ((0.08, 96, 7), (0.14, 96, 19), (0.8, 96, 7), (1.0, 96, 13)), "encoder_until": 0.21,
         "check_every": 200, "ahead": 1,
     },
     "latents": {"clips": 5000, "batch": 4, "captions": 6},
@@ -41,7 +41,7 @@ DEFAULT = {
         "minutes": 8.0, "batch": 64, "captions": 8000, "rate": 1e-3, "muon": 0.02, "check_every": 200,
     },
     "transformer_training": {
-        "minutes": 214.0, "batch": 32, "rate": 1e-3, "muon": 0.02, "drop": 0.1,
+        "minutes": 309.0, "batch": 32, "rate": 1e-3, "muon": 0.02, "drop": 0.1,
         "check_every": 200,
     },
 }  # fmt: skip
