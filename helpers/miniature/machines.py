@@ -27,11 +27,11 @@ def ball(group):
     y = floor + 5 - r - height
     shadow = (1 - height / 50) * 0.35
     c.paint(c.ellipse(x, floor + 6.5, r * 0.95, 4.5), INK, opacity=shadow, soft=4.0)
-    disc = c.circle(x, y, r)
+    disc, inner = c.circle(x, y, r), c.circle(x, y, r - 1.5)
     c.paint(disc, tint(group.subject, -0.25))
-    c.paint(c.circle(x, y, r - 1.5), group.subject)
+    c.paint(inner, group.subject)
     turn = group.way * (group.between(7, 0, 6) + 56 * t / r)
-    c.paint(c.box(x, y, 0.26 * r, r, angle=turn), tint(group.subject, 0.35), inside=c.circle(x, y, r - 1.5))
+    c.paint(c.box(x, y, 0.26 * r, r, angle=turn), tint(group.subject, 0.35), inside=inner)
     c.paint(c.ellipse(x - 0.35 * r, y - 0.4 * r, 0.5 * r, 0.4 * r), WHITE, opacity=0.3, soft=6.0, inside=disc)
     return c.pixels
 
