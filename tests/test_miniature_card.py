@@ -88,6 +88,12 @@ def test_a_folder_without_figures_is_refused(tmp_path, capsys):
     assert main([str(tmp_path)]) == 0 and "31.50 dB" in (tmp_path / "README.md").read_text()
 
 
+@pytest.mark.parametrize("model", ["tiny-mochi", "tiny-sd3", "tiny-animatediff"])
+def test_the_cards_say_how_their_models_were_made(model):
+    training = json.loads((MODELS / model / "training.json").read_text())
+    assert len(training["remark"]) > 40 and training["remark"] in (MODELS / model / "README.md").read_text()
+
+
 @pytest.mark.parametrize(
     ("model", "leaves"),
     [("tiny-mochi", "butterfly.gif"), ("tiny-sd3", "butterfly.png"), ("tiny-animatediff", "ball.gif")],
