@@ -6,10 +6,12 @@ import numpy as np
 import pytest
 import torch
 from diffusers import MochiPipeline
+from safetensors.torch import save_file
 from transformers import T5TokenizerFast
 
-from helpers.miniature.autoencoder import Painter, crop, importance, train_autoencoder
+from helpers.miniature.autoencoder import TRAINING, Painter, crop, importance, train_autoencoder
 from helpers.miniature.config import configuration
+from helpers.miniature.denoiser import Batches
 from helpers.miniature.evaluate import Sampler, autoencoder_psnr, fixed_clips, judge
 from helpers.miniature.export import pack, unpack, weights_size
 from helpers.miniature.fast import quicken_autoencoder, quicken_transformer
@@ -125,6 +127,24 @@ def test_clips_and_crops():
     assert cuts.shape == (6, 3, 7, 32, 32) and torch.equal(cuts, crop(one.batch(0, 2), 32, 7, 3, seed=5))
     weight = importance(one.batch(0, 2))
     assert weight.mean() == pytest.approx(1, abs=1e-5) and weight.max() > 1.3
+
+
+def test_scenes_that_change_most_are_drawn_more_often(tmp_path):
+    """The latents here are the clips' own numbers, so that what was drawn tells which clips."""
+    numbers = torch.arange(1, 401).half().view(-1, 1, 1, 1, 1).expand(-1, 24, 2, 3, 4).contiguous()
+    numbers[:, 12:] = -30  # no spread
+    (tmp_path / "latents").mkdir()
+    tokens = torch.ones(400, 3, 24, dtype=torch.int16)
+    save_file({"moments": numbers, "tokens": tokens}, tmp_path / "latents" / "000000.safetensors")
+    ball = torch.tensor([sample(TRAINING + n).scene == "ball" for n in range(400)])
+    for factor in (1.0, 3.0):
+        batches = Batches(Place(tmp_path), drop=0.0, often={"ball": factor})
+        latents, _ = batches.draw(6000, torch.Generator().manual_seed(0))
+        drawn = (latents * batches.std + batches.mean)[:, 0, 0, 0, 0].round().long() - 1
+        assert drawn.max() < batches.train == 360, "what is held back is never drawn"
+        balls = ball[:360].sum().item()
+        expected = factor * balls / (factor * balls + 360 - balls)
+        assert ball[drawn].float().mean().item() == pytest.approx(expected, abs=0.02)
 
 
 def parabola(folder, deadline=math.inf, stop_at=None):

@@ -36,13 +36,14 @@ DEFAULT = {
         "phases": ((0.08, 96, 7), (0.14, 96, 19), (0.8, 96, 7), (1.0, 96, 13)), "encoder_until": 0.21,
         "check_every": 200, "ahead": 1,
     },
-    "latents": {"clips": 5000, "batch": 4, "captions": 6},
+    "latents": {"clips": 10000, "batch": 4, "captions": 6},
     "reader_training": {
         "minutes": 8.0, "batch": 64, "captions": 8000, "rate": 1e-3, "muon": 0.02, "check_every": 200,
     },
+    # often: how many times as often as the others the scenes are drawn whose shapes change most within six frames
     "transformer_training": {
-        "minutes": 309.0, "batch": 32, "rate": 1e-3, "muon": 0.02, "drop": 0.1,
-        "check_every": 200,
+        "minutes": 418.0, "batch": 32, "rate": 1e-3, "muon": 0.02, "drop": 0.1,
+        "often": {"ball": 3.0, "fish": 3.0, "butterfly": 2.0}, "check_every": 200,
     },
 }  # fmt: skip
 

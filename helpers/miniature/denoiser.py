@@ -3,11 +3,12 @@
 import torch
 from torch import nn
 
-from helpers.miniature.autoencoder import drawn, load_clips, statistics, tokenize
+from helpers.miniature.autoencoder import TRAINING, drawn, load_clips, statistics, tokenize
 from helpers.miniature.fast import quicken_transformer
 from helpers.miniature.loop import Place, train
 from helpers.miniature.parts import new_text_encoder, new_tokenizer, new_transformer
 from helpers.miniature.reader import train_reader
+from helpers.miniature.scenes import sample
 
 HELD_BACK = 64  # clips at the end that are only looked at
 
@@ -69,12 +70,17 @@ def loss_of(denoiser, latents, tokens, share, generator) -> torch.Tensor:
 
 
 class Batches:
-    """Latents sampled from their posteriors and normalised, with a caption each, some of them dropped."""
+    """Latents sampled from their posteriors and normalised, with a caption each, some of them dropped.
 
-    def __init__(self, place: Place, drop: float):
+    often: scenes that are drawn more often than the others, and how many times as often.
+    """
+
+    def __init__(self, place: Place, drop: float, often: dict[str, float]):
         self.moments, self.tokens = load_clips(place)
         self.mean, self.std = (v.view(1, -1, 1, 1, 1) for v in statistics(self.moments[:2000]))
         self.drop, self.train = drop, len(self.moments) - min(HELD_BACK, len(self.moments) // 10)
+        scenes = [sample(TRAINING + number).scene for number in range(self.train)]
+        self.weights = torch.tensor([often.get(scene, 1.0) for scene in scenes], device=place.device)
         self.empty = torch.zeros_like(self.tokens[0, 0]).long()
         self.empty[0] = 1  # a lone </s>
 
@@ -87,7 +93,7 @@ class Batches:
         return latents, torch.where(dropped[:, None], self.empty, tokens)
 
     def draw(self, count: int, generator):
-        places = torch.randint(self.train, (count,), generator=generator, device=generator.device)
+        places = torch.multinomial(self.weights, count, replacement=True, generator=generator)
         return self.take(places, generator, self.drop)
 
     def held_back(self, generator):
@@ -100,7 +106,7 @@ def train_denoiser(place: Place, config: dict, text_encoder: TextEncoder, compil
     torch.manual_seed(config["seed"] + 1)
     settings = config["transformer_training"]
     denoiser = Denoiser(config, text_encoder).to(place.device).train()
-    batches = Batches(place, settings["drop"])
+    batches = Batches(place, settings["drop"], settings["often"])
     if compiled:  # block by block: they are alike, so one of them is compiled and serves for all
         for block in denoiser.transformer.transformer_blocks:
             block.compile()

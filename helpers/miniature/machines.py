@@ -22,15 +22,16 @@ def ball(group):
     c.paint(c.below(floor), mix(group.second, group.second * 0.82, ((c.y - floor) / 26)[:, None].clamp(0, 1)))
     bounce = group.is_motion("bouncing")
     x = 48 + group.way * 27 * (2 * t - 1) + group.between(3, -3, 3)
-    phase = t * group.between(4, 1.3, 1.7) + group.between(5, 0, 1)
-    height = bounce * group.between(6, 22, 30) * torch.sin(torch.pi * phase).abs()
+    phase = t * group.between(4, 1.0, 1.2) + group.between(5, 0, 1)
+    height = bounce * group.between(6, 22, 28) * torch.sin(torch.pi * phase).abs()
     y = floor + 5 - r - height
     shadow = (1 - height / 50) * 0.35
     c.paint(c.ellipse(x, floor + 6.5, r * 0.95, 4.5), INK, opacity=shadow, soft=4.0)
     disc, inner = c.circle(x, y, r), c.circle(x, y, r - 1.5)
     c.paint(disc, tint(group.subject, -0.25))
     c.paint(inner, group.subject)
-    turn = group.way * (group.between(7, 0, 6) + 56 * t / r)
+    rolled = group.between(7, 0, 6) + 56 * t / r
+    turn = group.way * (bounce * 0.6 + (1 - bounce) * rolled)  # in the air it does not spin
     c.paint(c.box(x, y, 0.26 * r, r, angle=turn), tint(group.subject, 0.35), inside=inner)
     c.paint(c.ellipse(x - 0.35 * r, y - 0.4 * r, 0.5 * r, 0.4 * r), WHITE, opacity=0.3, soft=6.0, inside=disc)
     return c.pixels

@@ -66,9 +66,9 @@ def fish(group):
     pace = reach(group, 27, 20)
     start = torch.where(group.between(7, 0, 1) > 0.5, 1.0, -1.0)
     there = smooth((1 - (2 * t - 1).abs()) / 0.9)
-    x = turning * (48 + start * (there * 28 - 15)) + (1 - turning) * (48 + group.way * pace * (2 * t - 1))
-    facing = turning * start * torch.cos(torch.pi * smooth((t - 0.22) / 0.56)) + (1 - turning) * group.way
-    y = group.between(8, 32, 46) + 3 * torch.sin(2 * torch.pi * (t * 1.2 + group.between(9, 0, 1)))
+    x = turning * (48 + start * (there * 24 - 13)) + (1 - turning) * (48 + group.way * pace * (2 * t - 1))
+    facing = turning * start * torch.cos(torch.pi * smooth((t - 0.16) / 0.68)) + (1 - turning) * group.way
+    y = group.between(8, 32, 46) + 3 * torch.sin(2 * torch.pi * (t + group.between(9, 0, 1)))
     _fish_body(c, group, x, y, s, facing)
     return c.pixels
 
@@ -76,7 +76,7 @@ def fish(group):
 def _fish_body(c, group, x, y, s, facing):
     """The fish seen from the side; while it turns, facing goes from 1 to -1 and half of its length stays."""
     squeeze, ahead = 0.5 + 0.5 * facing.abs(), facing * s
-    wag = 4 * s * torch.sin(2 * torch.pi * (group.t * 2 + group.between(10, 0, 1)))
+    wag = 4 * s * torch.sin(2 * torch.pi * (group.t * 1.5 + group.between(10, 0, 1)))
     lobes = (c.ellipse(x - 21 * ahead, y + k * 6.5 * s + wag * 0.6, 8 * squeeze * s, 6.0 * s) for k in (-1, 1))
     c.paint(
         union(*lobes, c.capsule(x - 10 * ahead, y + 0 * x, x - 20 * ahead, y + wag * 0.4, 4.0 * s)),
@@ -85,7 +85,7 @@ def _fish_body(c, group, x, y, s, facing):
     c.paint(c.ellipse(x - 2 * ahead, y - 10 * s, 9 * squeeze * s, 7 * s), tint(group.subject, -0.16))
     body = c.ellipse(x, y, 20 * squeeze * s, 12.5 * s)
     c.paint(body, group.subject)
-    c.paint(c.ellipse(x + 1 * ahead, y + 8 * s, 16 * squeeze * s, 6 * s), tint(group.subject, 0.45), inside=body)
+    c.paint(c.ellipse(x + 1 * ahead, y + 7 * s, 13 * squeeze * s, 4 * s), tint(group.subject, 0.3), inside=body)
     c.paint(c.ellipse(x + 11 * ahead, y - 3 * s, 4.6 * squeeze * s, 4.6 * s), WHITE)
     c.paint(c.ellipse(x + 12 * ahead, y - 3 * s, 2.6 * squeeze * s, 2.6 * s), INK)
 
