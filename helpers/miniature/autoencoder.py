@@ -11,10 +11,15 @@ from helpers.miniature.fast import quicken_autoencoder
 from helpers.miniature.loop import Place, train
 from helpers.miniature.parts import TOKENS, new_autoencoder, new_tokenizer
 from helpers.miniature.prompts import caption
-from helpers.miniature.scenes import render, sample
+from helpers.miniature.scenes import Clip, render, sample
 
 TRAINING, CHECKING = 1_000_000, 500  # seeds of the training clips start here, those of the checks there
 KL_LEAST, KL_MOST = 1e-7, 1e-2
+
+
+def training_clips(first: int, last: int) -> list[Clip]:
+    """The clips that every stage learns from, by number: from first to before last."""
+    return [sample(TRAINING + number) for number in range(first, last)]
 
 
 class Painter:
@@ -30,7 +35,7 @@ class Painter:
         start = step * count
         first = start // ahead * ahead
         if (first, ahead) != self.first:
-            clips = [sample(TRAINING + seed) for seed in range(first, first + ahead)]
+            clips = training_clips(first, first + ahead)
             self.first, self.videos = (first, ahead), render(clips, self.device, self.frames) * 2 - 1
         return self.videos[start - first : start - first + count]
 
@@ -134,7 +139,7 @@ def encode_clips(place: Place, config: dict, autoencoder) -> bool:
             continue
         if place.now_over():
             return False
-        clips = [sample(TRAINING + seed) for seed in range(first, min(first + 500, settings["clips"]))]
+        clips = training_clips(first, min(first + 500, settings["clips"]))
         moments = []
         for at in range(0, len(clips), settings["batch"]):
             videos = render(clips[at : at + settings["batch"]], place.device, frames) * 2 - 1

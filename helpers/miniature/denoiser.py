@@ -3,12 +3,11 @@
 import torch
 from torch import nn
 
-from helpers.miniature.autoencoder import TRAINING, drawn, load_clips, statistics, tokenize
+from helpers.miniature.autoencoder import drawn, load_clips, statistics, tokenize, training_clips
 from helpers.miniature.fast import quicken_transformer
 from helpers.miniature.loop import Place, train
 from helpers.miniature.parts import new_text_encoder, new_tokenizer, new_transformer
 from helpers.miniature.reader import train_reader
-from helpers.miniature.scenes import sample
 
 HELD_BACK = 64  # clips at the end that are only looked at
 
@@ -79,8 +78,8 @@ class Batches:
         self.moments, self.tokens = load_clips(place)
         self.mean, self.std = (v.view(1, -1, 1, 1, 1) for v in statistics(self.moments[:2000]))
         self.drop, self.train = drop, len(self.moments) - min(HELD_BACK, len(self.moments) // 10)
-        scenes = [sample(TRAINING + number).scene for number in range(self.train)]
-        self.weights = torch.tensor([often.get(scene, 1.0) for scene in scenes], device=place.device)
+        weights = [often.get(clip.scene, 1.0) for clip in training_clips(0, self.train)]
+        self.weights = torch.tensor(weights, device=place.device)
         self.empty = torch.zeros_like(self.tokens[0, 0]).long()
         self.empty[0] = 1  # a lone </s>
 

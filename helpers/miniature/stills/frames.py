@@ -77,7 +77,7 @@ def encode_frames(place: Place, config: dict, autoencoder: AutoencoderKL) -> boo
             continue
         if place.now_over():
             return False
-        clips = [sample(videos.TRAINING + n) for n in range(first, min(first + PART, settings["clips"]))]
+        clips = videos.training_clips(first, min(first + PART, settings["clips"]))
         made = [_encoded(place, clip, config["frames"], autoencoder) for clip in clips]
         texts = [caption(clip, variant) for clip in clips for variant in range(settings["captions"])]
         save_file(
