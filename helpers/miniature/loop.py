@@ -43,7 +43,7 @@ class Place:
 class Average:
     """A running mean of the weights, which is what gets saved."""
 
-    def __init__(self, model: nn.Module, decay: float = 0.9995):
+    def __init__(self, model: nn.Module, decay: float = 0.998):
         self.decay, self.count = decay, 0
         self.weights = {name: p.detach().clone().float() for name, p in model.named_parameters()}
 

@@ -21,9 +21,10 @@ def ball(group):
     floor = 70.0
     c.paint(c.below(floor), mix(group.second, group.second * 0.82, ((c.y - floor) / 26)[:, None].clamp(0, 1)))
     bounce = group.is_motion("bouncing")
-    x = 48 + group.way * 27 * (2 * t - 1) + group.between(3, -3, 3)
-    phase = t * group.between(4, 1.0, 1.2) + group.between(5, 0, 1)
-    height = bounce * group.between(6, 22, 28) * torch.sin(torch.pi * phase).abs()
+    x = 48 + group.way * (27 - 7 * bounce) * (2 * t - 1) + group.between(3, -3, 3)
+    phase = t + group.between(5, 0.42, 0.58)  # it falls, meets the floor about half way through, and is up again
+    soft = (torch.sin(torch.pi * phase).square() + 0.05).sqrt() - 0.05**0.5  # rubber: it gives way on the floor
+    height = bounce * group.between(6, 21, 24) * soft
     y = floor + 5 - r - height
     shadow = (1 - height / 50) * 0.35
     c.paint(c.ellipse(x, floor + 6.5, r * 0.95, 4.5), INK, opacity=shadow, soft=4.0)
