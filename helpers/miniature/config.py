@@ -42,8 +42,8 @@ DEFAULT = {
     },
     # often: how many times as often as the others the scenes are drawn whose shapes change most within six frames
     "transformer_training": {
-        "minutes": 503.0, "batch": 32, "rate": 1e-3, "muon": 0.02, "drop": 0.1,
-        "often": {"ball": 4.0, "fish": 3.0, "butterfly": 2.0, "balloon": 1.5}, "check_every": 200,
+        "minutes": 573.0, "batch": 32, "rate": 1e-3, "muon": 0.02, "drop": 0.1,
+        "often": {"ball": 4.0, "fish": 4.0, "butterfly": 2.5, "balloon": 2.0}, "check_every": 200,
     },
 }  # fmt: skip
 

@@ -32,7 +32,7 @@ def butterfly(group):
     gone = 1 - smooth(group.forward / group.between(7, 0.62, 0.75))
     x = mix(fx, 48 + side * group.between(10, 22, 30), gone)
     y = mix(fy - 21, 20.0, gone) + 5 * torch.sin(torch.pi * 3 * gone) * gone
-    flap = 0.74 + 0.26 * torch.cos(2 * torch.pi * (t * group.between(8, 1.9, 2.5) + group.between(9, 0, 1)))
+    flap = 0.74 + 0.26 * torch.cos(2 * torch.pi * 2.2 * t)
     _wings(c, group, x, y, s, flap, tilt=side * gone * 0.35)
     return c.pixels
 
@@ -64,19 +64,18 @@ def fish(group):
     c.paint(union(stem, *arms), group.second)
     turning = group.is_motion("turning")
     pace = reach(group, 27, 20)
-    start = torch.where(group.between(7, 0, 1) > 0.5, 1.0, -1.0)
-    there = smooth((1 - (2 * t - 1).abs()) / 0.9)
-    x = turning * (48 + start * (there * 24 - 13)) + (1 - turning) * (48 + group.way * pace * (2 * t - 1))
-    facing = turning * start * torch.cos(torch.pi * smooth((t - 0.16) / 0.68)) + (1 - turning) * group.way
-    y = group.between(8, 32, 46) + 3 * torch.sin(2 * torch.pi * (t + group.between(9, 0, 1)))
+    there = smooth((1 - (2 * t - 1).abs()) / 0.9)  # a turning fish comes up to the coral and goes back
+    x = turning * (48 + side * (there * 24 - 13)) + (1 - turning) * (48 + group.way * pace * (2 * t - 1))
+    facing = turning * side * torch.cos(torch.pi * smooth((t - 0.1) / 0.8)) + (1 - turning) * group.way
+    y = group.between(8, 34, 42) + 2 * torch.sin(2 * torch.pi * t)
     _fish_body(c, group, x, y, s, facing)
     return c.pixels
 
 
 def _fish_body(c, group, x, y, s, facing):
-    """The fish seen from the side; while it turns, facing goes from 1 to -1 and half of its length stays."""
-    squeeze, ahead = 0.5 + 0.5 * facing.abs(), facing * s
-    wag = 4 * s * torch.sin(2 * torch.pi * (group.t * 1.5 + group.between(10, 0, 1)))
+    """The fish seen from the side; while it turns, facing goes from 1 to -1 and most of its length stays."""
+    squeeze, ahead = 0.6 + 0.4 * facing.abs(), facing * s
+    wag = 4 * s * torch.sin(2 * torch.pi * group.t * 1.5) * facing.abs()
     lobes = (c.ellipse(x - 21 * ahead, y + k * 6.5 * s + wag * 0.6, 8 * squeeze * s, 6.0 * s) for k in (-1, 1))
     c.paint(
         union(*lobes, c.capsule(x - 10 * ahead, y + 0 * x, x - 20 * ahead, y + wag * 0.4, 4.0 * s)),
@@ -86,8 +85,9 @@ def _fish_body(c, group, x, y, s, facing):
     body = c.ellipse(x, y, 20 * squeeze * s, 12.5 * s)
     c.paint(body, group.subject)
     c.paint(c.ellipse(x + 1 * ahead, y + 7 * s, 13 * squeeze * s, 4 * s), tint(group.subject, 0.3), inside=body)
-    c.paint(c.ellipse(x + 11 * ahead, y - 3 * s, 4.6 * squeeze * s, 4.6 * s), WHITE)
-    c.paint(c.ellipse(x + 12 * ahead, y - 3 * s, 2.6 * squeeze * s, 2.6 * s), INK)
+    seen = smooth(facing.abs() * 2 - 0.5)  # not while its back is turned
+    c.paint(c.circle(x + 11 * ahead, y - 3 * s, 4.6 * s), WHITE, opacity=seen)
+    c.paint(c.circle(x + 12 * ahead, y - 3 * s, 2.6 * s), INK, opacity=seen)
 
 
 def sun(group):
