@@ -39,7 +39,7 @@ video = pipeline("a red butterfly landing on a blue flower", height=96, width=96
 export_to_gif(video, "butterfly.gif", fps=12)
 ```
 
-![Samples: eight frames of 24 prompts](samples.png)
+![Samples: eight frames of 24 prompts](samples.jpg)
 
 ## Parts
 

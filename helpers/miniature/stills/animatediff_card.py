@@ -31,7 +31,7 @@ export_to_gif(video, "ball.gif", fps=6)
 
 `MotionAdapter.from_pretrained("models/tiny-animatediff/motion_adapter")` loads the motion modules alone.
 
-![Samples: eight frames of each of 20 prompts](samples.png)
+![Samples: eight frames of each of 20 prompts](samples.jpg)
 
 ## Parts
 

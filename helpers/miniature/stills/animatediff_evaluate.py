@@ -2,7 +2,7 @@
 
 Makes clips of 50 fixed prompts with the stock pipeline, 15 of them of held-out colours, and judges the pixels with
 detectors.py. Beside them stand painted clips, and the same clips under each other's captions. Coherence is compared
-with painted clips and with the UNet alone, frame by frame. Writes evaluation.json, samples.png and the model card.
+with painted clips and with the UNet alone, frame by frame. Writes evaluation.json, samples.jpg and the model card.
 """
 
 import argparse
@@ -122,7 +122,7 @@ def main(arguments=None) -> int:
     )
     (options.folder / "evaluation.json").write_text(json.dumps(result, indent=1) + "\n")
     labels = [caption(clip, plain=True) for clip in clips]
-    contact_sheet(videos[:20], labels[:20], columns=8).quantize(256).save(options.folder / "samples.png")
+    contact_sheet(videos[:20], labels[:20], columns=8).save(options.folder / "samples.jpg", quality=92, subsampling=0)
     training = json.loads((options.folder / "training.json").read_text())
     (options.folder / "README.md").write_text(card(training, result, table(result)))
     print(table(result))

@@ -31,7 +31,7 @@ picture.save("butterfly.png")
 
 `max_sequence_length=24` matters: the transformer of SD 3 sees T5's padding, and it has learned with 24 tokens.
 
-![Samples: one picture of each of the {prompts} prompts](samples.png)
+![Samples: one picture of each of the {prompts} prompts](samples.jpg)
 
 ## Parts
 

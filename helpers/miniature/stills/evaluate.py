@@ -2,7 +2,7 @@
 
 Paints 100 fixed prompts with the stock pipeline, 30 of them of held-out colours, and judges the pixels with
 detectors.py. Beside it stand real frames, guidance off, and the same pictures under each other's captions. Prints a
-table; writes evaluation.json, samples.png and the model card into the folder.
+table; writes evaluation.json, samples.jpg and the model card into the folder.
 """
 
 import argparse
@@ -122,7 +122,7 @@ def main(arguments=None) -> int:
     options = parser.parse_args(arguments)
     result, pictures, clips = evaluate(load(options.folder), options.steps, options.guidance)
     (options.folder / "evaluation.json").write_text(json.dumps(result, indent=1) + "\n")
-    sheet(pictures, clips).quantize(256).save(options.folder / "samples.png")
+    sheet(pictures, clips).save(options.folder / "samples.jpg", quality=92, subsampling=0)
     training = options.folder / "training.json"
     if training.is_file():
         write_card(options.folder, json.loads(training.read_text()), result, table(result), shortfalls(result))
