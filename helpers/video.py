@@ -15,6 +15,8 @@ from PIL import Image, ImageDraw, ImageFont
 # One thread and no version strings in the file: the same frames give the same bytes.
 DETERMINISTIC = ["-threads", "1", "-fflags", "+bitexact", "-flags:v", "+bitexact", "-map_metadata", "-1"]
 DETERMINISTIC += ["-bsf:v", "filter_units=remove_types=6"]
+# How sheets are kept: JPEG in full colour. A palette of 256 colours puts spots on what a model painted smoothly.
+SHEET = {"quality": 92, "subsampling": 0}
 
 
 def to_uint8(frames) -> np.ndarray:

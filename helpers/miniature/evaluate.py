@@ -125,12 +125,13 @@ def autoencoder_psnr(sampler: Sampler, count: int) -> float:
 
 def contact_sheet(sampler: Sampler, path):
     """24 prompts: the two of the note, two of each scene, two of held-out colours; eight frames each."""
+    from helpers.video import SHEET
     from helpers.video import contact_sheet as sheet
 
     clips = fixed_clips(20, False) + fixed_clips(12, True)[10:]
     prompts = [*TWO_OF_THE_NOTE, *(caption(clip, plain=True) for clip in clips)]
     Path(path).parent.mkdir(parents=True, exist_ok=True)
-    sheet(sampler(prompts), prompts, columns=8).save(path, quality=92, subsampling=0)  # a palette would add spots
+    sheet(sampler(prompts), prompts, columns=8).save(path, **SHEET)
 
 
 def evaluate(sampler: Sampler, seen: int = 200, unseen: int = 100, others: int = 40) -> dict:

@@ -21,7 +21,7 @@ from helpers.miniature.evaluate import ASPECTS, fixed_clips, judge, mean_coheren
 from helpers.miniature.prompts import caption
 from helpers.miniature.scenes import Clip, render
 from helpers.miniature.stills.animatediff_card import card
-from helpers.video import contact_sheet
+from helpers.video import SHEET, contact_sheet
 
 FRAMES = 16
 
@@ -122,7 +122,7 @@ def main(arguments=None) -> int:
     )
     (options.folder / "evaluation.json").write_text(json.dumps(result, indent=1) + "\n")
     labels = [caption(clip, plain=True) for clip in clips]
-    contact_sheet(videos[:20], labels[:20], columns=8).save(options.folder / "samples.jpg", quality=92, subsampling=0)
+    contact_sheet(videos[:20], labels[:20], columns=8).save(options.folder / "samples.jpg", **SHEET)
     training = json.loads((options.folder / "training.json").read_text())
     (options.folder / "README.md").write_text(card(training, result, table(result)))
     print(table(result))

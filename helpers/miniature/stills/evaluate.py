@@ -22,7 +22,7 @@ from helpers.miniature.prompts import caption
 from helpers.miniature.scenes import Clip, render
 from helpers.miniature.stills.card import write_card
 from helpers.miniature.stills.frames import OneFrame, held_out_frames
-from helpers.video import contact_sheet
+from helpers.video import SHEET, contact_sheet
 
 ASPECTS = ("scene", "subject", "second")
 GOALS = {"scene": 0.95, "subject": 0.95}
@@ -122,7 +122,7 @@ def main(arguments=None) -> int:
     options = parser.parse_args(arguments)
     result, pictures, clips = evaluate(load(options.folder), options.steps, options.guidance)
     (options.folder / "evaluation.json").write_text(json.dumps(result, indent=1) + "\n")
-    sheet(pictures, clips).save(options.folder / "samples.jpg", quality=92, subsampling=0)
+    sheet(pictures, clips).save(options.folder / "samples.jpg", **SHEET)
     training = options.folder / "training.json"
     if training.is_file():
         write_card(options.folder, json.loads(training.read_text()), result, table(result), shortfalls(result))
