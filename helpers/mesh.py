@@ -1,7 +1,7 @@
 """Any Tenstorrent system, on any machine, in one line: `with open_mesh("galaxy") as mesh: ...`
 
 `mesh` is a real ttnn.MeshDevice. Where there is Tenstorrent hardware it is that hardware, with TT_METAL_SIMULATOR set
-it is Tenstorrent's simulator, and anywhere else it is emulated (helpers/emulator). Which one is printed at opening
+it is Tenstorrent's simulator, and anywhere else it is emulated (ttnn_emulator). Which one is printed at opening
 and kept in `mesh.backend`; the code that uses the mesh is the same.
 """
 
@@ -19,8 +19,8 @@ import ttnn
 import yaml
 
 from helpers.collectives import Traffic
-from helpers.emulator import golden, toolchain
-from helpers.systems import System, find_system
+from ttnn_emulator import golden, toolchain
+from ttnn_emulator.systems import System, find_system
 
 BACKENDS = ("silicon", "simulator", "emulated")
 L1_SMALL = 32 * 1024  # bytes of each core's L1 kept for conv2d's and pooling's tables; ttnn's default of 0 fails them
@@ -40,11 +40,11 @@ def find_backend() -> str:
 def open_mesh(system: str = "galaxy", *, backend: str | None = None, numerics: bool = True) -> ttnn.MeshDevice:
     """Opens a system as one mesh of chips.
 
-    The device has, beside all that ttnn gives it: `mesh.system` (its row in helpers/systems.py), `mesh.backend`,
+    The device has, beside all that ttnn gives it: `mesh.system` (its row in ttnn_emulator/systems.py), `mesh.backend`,
     and `mesh.traffic` (what the collectives of helpers/collectives.py sent). Opened again while open, it is the same
     mesh; used with `with`, it closes at the end of the outermost block.
 
-    system: a name in helpers.systems.SYSTEMS.
+    system: a name in ttnn_emulator.systems.SYSTEMS.
     backend: one of BACKENDS; what this machine has unless given.
     numerics: False turns values off on the emulated mesh, for dry runs of memory and shapes.
 
@@ -103,7 +103,7 @@ def _open(system: System, backend: str, numerics: bool) -> ttnn.MeshDevice:
         ) from error
     if backend == "emulated":
         # Not at the top: they attach golden functions, and on real chips ttnn's comparison mode needs its own.
-        from helpers.emulator import exchange, ops  # noqa: F401
+        from ttnn_emulator import exchange, ops  # noqa: F401
 
         mesh.emulator = golden.Emulator(numerics)
         golden.install(mesh.emulator)

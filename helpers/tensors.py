@@ -8,7 +8,7 @@
 In a dry run (open_mesh with numerics=False) there are shapes and places, but no values: a tensor on torch's meta device
 gets memory on the mesh that nothing is written to, and what comes back is a meta tensor.
 
-Which mesh axis is `tp` and which is `sp` is a system's own choice (helpers/systems.py).
+Which mesh axis is `tp` and which is `sp` is a system's own choice (ttnn_emulator/systems.py).
 """
 
 import itertools

@@ -41,9 +41,9 @@ def folder(tmp_path_factory):
     """A Mochi folder with random weights, shaped as the miniature's but smaller."""
     import torch
 
-    from helpers.miniature.config import configuration
-    from helpers.miniature.export import save_pipeline
-    from helpers.miniature.parts import new_autoencoder, new_text_encoder, new_transformer
+    from training.config import configuration
+    from training.export import save_pipeline
+    from training.parts import new_autoencoder, new_text_encoder, new_transformer
 
     config = configuration()
     config["transformer"] |= {"attention_head_dim": 32, "num_layers": 2, "pooled_projection_dim": 64}

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from helpers import video
-from helpers.camera import Camera
 from helpers.frames.motion import ken_burns
+from helpers.show.camera import Camera
 
 
 @pytest.fixture

@@ -9,11 +9,11 @@ import ttnn
 from hypothesis import given
 from hypothesis import strategies as st
 
-from helpers.emulator import memory
-from helpers.emulator.golden import on_device, tensors_in
 from helpers.mesh import run_on
 from helpers.tensors import gather, replicate, shard, shards_of
 from tests.on_galaxy import FLOATS, ROW, TILE, few, opened, rounded
+from ttnn_emulator import memory
+from ttnn_emulator.golden import on_device, tensors_in
 
 mesh = pytest.fixture(scope="module")(opened)
 KEPT_BYTES = memory.KEPT_BFLOAT16.itemsize  # on this computer, of one bfloat16 number
@@ -488,7 +488,7 @@ def mixed_precision(mesh):
 
 @pytest.mark.parametrize("kept", [torch.bfloat16, torch.float32])
 def test_values_kept_as_either_dtype_are_the_same_values(mesh, monkeypatch, kept):
-    """Which one a computer uses depends on its CPU (helpers/emulator/memory.py)."""
+    """Which one a computer uses depends on its CPU (ttnn_emulator/memory.py)."""
     here = mixed_precision(mesh)
     monkeypatch.setattr(memory, "KEPT_BFLOAT16", kept)
     x = replicate(randn(1, 1, 64, 96), mesh)

@@ -59,49 +59,50 @@ def test_another_torch_for_conda_is_noticed(line):
 
 # --- layers ----------------------------------------------------------------------------------------
 
-# A module imports from its own line and the lines before it. What is in no line may import anything, and
-# nothing in these lines may import it: give it a place first.
+# Three houses. A module imports from its own line and the lines before it. What is in no line may import anything,
+# and nothing in these lines may import it: give it a place first.
 ORDER = [
-    ["systems", "metrics", "video"],
-    ["emulator"],
-    ["tensors", "collectives", "timeline"],
-    ["mesh", "worker"],  # the worker is a program of its own, which mesh starts and which opens a mesh
-    ["mochi", "frames"],
-    ["mochi.pipeline", "mochi.upstream", "mochi.ways"],
-    ["planner", "frames.plans", "miniature", "exercises", "show"],
-    ["explorer", "studio", "camera"],
+    ["ttnn_emulator", "helpers.world", "helpers.video", "helpers.metrics"],
+    ["helpers.tensors", "helpers.collectives"],
+    ["helpers.mesh", "helpers.worker"],  # the worker is a program of its own, which mesh starts and which opens a mesh
+    ["helpers.layers"],
+    ["helpers.mochi", "helpers.frames"],
+    ["helpers.mochi.pipeline", "helpers.mochi.upstream", "helpers.mochi.ways"],
+    ["helpers.planner", "helpers.exercises", "helpers.show"],
+    ["training"],
 ]
 LINES = {module: n for n, line in enumerate(ORDER) for module in line}
+HOUSES = ("ttnn_emulator", "helpers", "training")
 
 
 def place(module: str) -> int | None:
-    """The line of the longest listed prefix: mochi.pipeline before mochi."""
+    """The line of the longest listed prefix: helpers.mochi.pipeline before helpers.mochi."""
     while module and module not in LINES:
         module = module.rpartition(".")[0]
     return LINES.get(module)
 
 
 def imported(tree: ast.AST, package: str) -> set[str]:
-    """Modules of helpers that a file of helpers.<package> names, absolutely or relatively."""
+    """Modules of the three houses that a file of a package names, absolutely or relatively."""
     found = set()
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             found |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
-            above = ["helpers", *package.split(".")] if package else ["helpers"]
+            above = package.split(".")
             base = ".".join(above[: len(above) - node.level + 1]) + "." if node.level else ""
             module = (base + (node.module or "")).rstrip(".")
             found |= {f"{module}.{alias.name}" for alias in node.names}
-    return {name.removeprefix("helpers.") for name in found if name.startswith("helpers.")}
+    return {name for name in found if name.partition(".")[0] in HOUSES}
 
 
-def upward_imports(folder: Path) -> list[str]:
+def upward_imports(root: Path) -> list[str]:
     found = []
-    for path in sorted(folder.rglob("*.py")):
-        parts = path.relative_to(folder).with_suffix("").parts
+    for path in sorted(path for house in HOUSES for path in (root / house).rglob("*.py")):
+        parts = path.relative_to(root).with_suffix("").parts
         module, package = ".".join(parts).removesuffix(".__init__"), ".".join(parts[:-1])
         here = place(module)
-        if module == "__init__" or here is None:
+        if here is None:
             continue
         for other in sorted(imported(ast.parse(path.read_text()), package)):
             there = place(other)
@@ -110,32 +111,35 @@ def upward_imports(folder: Path) -> list[str]:
     return found
 
 
-def test_helpers_import_downwards_only():
-    assert upward_imports(ROOT / "helpers") == []
+def test_the_houses_import_downwards_only():
+    assert upward_imports(ROOT) == []
 
 
 @pytest.mark.parametrize(
     ("module", "line", "expected"),
     [
-        ("mesh", "from helpers.systems import Galaxy", []),
-        ("mesh", "from .emulator import golden", []),
-        ("mochi/t5", "from ..mesh import shard", []),
-        ("mochi/t5", "import torch, os.path", []),
-        ("mochi/pipeline", "from helpers.mochi.vae import decode", []),
-        ("show", "from helpers import mesh, systems", []),
-        ("extra", "from helpers.show import grid", []),
-        ("systems", "from helpers.mesh import shard", ["systems imports mesh.shard"]),
-        ("systems", "import helpers.emulator.golden", ["systems imports emulator.golden"]),
-        ("emulator/golden", "from ..mesh import shard", ["emulator.golden imports mesh.shard"]),
-        ("emulator/__init__", "from .. import mesh", ["emulator imports mesh"]),
-        ("mesh", "def f():\n    from helpers import show", ["mesh imports show"]),
-        ("mochi/vae", "from .pipeline import sample", ["mochi.vae imports mochi.pipeline.sample"]),
-        ("mochi/vae", "from helpers.extra import x", ["mochi.vae imports extra.x"]),
+        ("helpers/mesh", "from ttnn_emulator.systems import Galaxy", []),
+        ("helpers/mesh", "from .collectives import Traffic", []),
+        ("helpers/mochi/t5", "from ..mesh import shard", []),
+        ("helpers/mochi/t5", "import torch, os.path", []),
+        ("helpers/mochi/pipeline", "from helpers.mochi.vae import decode", []),
+        ("helpers/show/text", "from helpers import mesh, tensors", []),
+        ("helpers/extra", "from helpers.show import grid", []),
+        ("training/mochi/train", "from helpers.world import scenes", []),
+        ("helpers/tensors", "from helpers.mesh import shard", ["helpers.tensors imports helpers.mesh.shard"]),
+        ("ttnn_emulator/golden", "from helpers import mesh", ["ttnn_emulator.golden imports helpers.mesh"]),
+        ("ttnn_emulator/__init__", "import helpers.mesh", ["ttnn_emulator imports helpers.mesh"]),
+        ("helpers/world/draw", "from .. import mesh", ["helpers.world.draw imports helpers.mesh"]),
+        ("helpers/mesh", "def f():\n    from helpers import show", ["helpers.mesh imports helpers.show"]),
+        ("helpers/show/text", "import training.card", ["helpers.show.text imports training.card"]),
+        ("helpers/mochi/vae", "from .pipeline import sample",
+         ["helpers.mochi.vae imports helpers.mochi.pipeline.sample"]),
+        ("helpers/mochi/vae", "from helpers.extra import x", ["helpers.mochi.vae imports helpers.extra.x"]),
     ],
-)
+)  # fmt: skip
 def test_upward_imports(tmp_path, module, line, expected):
     path = tmp_path / f"{module}.py"
-    path.parent.mkdir(exist_ok=True)
+    path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(line)
     assert upward_imports(tmp_path) == expected
 

@@ -6,9 +6,9 @@ import torch.nn.functional as F
 import ttnn
 from torch import nn
 
-from helpers.frames.mirror import mirrored
 from helpers.mesh import run_on
 from helpers.planner import allocated, measure
+from helpers.planner.mirror import mirrored
 
 TILE_BYTES = {"bfloat16": 2048, "bfloat8_b": 1088}
 BANKS = 12  # of an n150's DRAM: tiles go to them in turn, and all count as much as the fullest

@@ -13,16 +13,16 @@ from helpers.frames.animate import animate
 from helpers.frames.motion_module import MotionModule, on_mesh
 from helpers.mesh import run_on
 from helpers.metrics import pcc, psnr
-from helpers.miniature.stills.animatediff_parts import (
+from tools.series import ROOT
+from training.animatediff.parts import (
     TextEncoder,
     configuration,
     new_motion_adapter,
     new_unet,
     save_pipeline,
 )
-from helpers.miniature.stills.parts import configuration as stills_configuration
-from helpers.miniature.stills.parts import new_autoencoder
-from tools.series import ROOT
+from training.stills.parts import configuration as stills_configuration
+from training.stills.parts import new_autoencoder
 
 SYSTEMS = ["n150", "n300"]
 MINIATURE = ROOT / "models" / "tiny-animatediff"

@@ -7,8 +7,12 @@ import torch
 from diffusers import SD3Transformer2DModel, UNet2DConditionModel
 
 from helpers.frames import published
-from helpers.frames.mirror import mirrored
-from helpers.frames.plans import (
+from helpers.frames.stills import SD3
+from helpers.layers.weights import Model, reference_shapes
+from helpers.mesh import run_on
+from helpers.planner import Shapes, measure
+from helpers.planner.mirror import mirrored
+from helpers.planner.plans import (
     FORMATS,
     REAL,
     TITLES,
@@ -22,11 +26,7 @@ from helpers.frames.plans import (
     transformer,
     vae,
 )
-from helpers.frames.stills import SD3
-from helpers.mesh import run_on
-from helpers.mochi.weights import Model, reference_shapes
-from helpers.planner import Shapes, measure
-from helpers.systems import SYSTEMS
+from ttnn_emulator.systems import SYSTEMS
 
 UNETS = Model("UNets", "", {"unet": UNet2DConditionModel}, {})
 BFLOAT8 = 1088 / 2048  # a tile of 32 x 32 numbers, and their exponents, 16 to one: in bfloat16 it takes 2,048 bytes

@@ -6,7 +6,7 @@ from diffusers import AutoencoderKL, DDIMScheduler, StableDiffusionPipeline, UNe
 from transformers import CLIPTextConfig, CLIPTextModel
 
 from helpers.frames.stills import StableDiffusion3, still
-from helpers.miniature.stills.parts import new_clip_tokenizer
+from training.stills.parts import new_clip_tokenizer
 
 PROMPT, REQUEST = "a red ball", dict(steps=3, guidance=6.0, height=48, width=32, seed=4)
 

@@ -19,10 +19,10 @@ from transformers import CLIPTextConfig, CLIPTextModelWithProjection, CLIPTokeni
 from helpers.frames.stills import SD3, Request, StableDiffusion3, still
 from helpers.frames.transformer import Transformer
 from helpers.frames.vae import Decoder, check_config
+from helpers.layers.weights import Weights, find_folder
 from helpers.mesh import run_on
 from helpers.metrics import pcc, psnr
-from helpers.miniature.parts import new_tokenizer
-from helpers.mochi.weights import Weights, find_folder
+from training.parts import new_tokenizer
 
 SYSTEMS = ["n150", "n300"]
 

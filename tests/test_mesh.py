@@ -151,8 +151,8 @@ def test_ttnn_asked_before_open_mesh(tmp_path):
     ended = python(
         """
         import os
-        from helpers.emulator import toolchain
-        from helpers.systems import SYSTEMS
+        from ttnn_emulator import toolchain
+        from ttnn_emulator.systems import SYSTEMS
         os.environ |= toolchain.environment(SYSTEMS["n150"])
         import ttnn
         ttnn.cluster.get_cluster_type()

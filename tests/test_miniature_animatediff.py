@@ -7,13 +7,9 @@ import torch
 from diffusers import AnimateDiffPipeline, MotionAdapter, UNet2DConditionModel
 from safetensors.torch import save_file
 
-from helpers.miniature.autoencoder import tokenize
-from helpers.miniature.loop import Place
-from helpers.miniature.parts import TOKENS
-from helpers.miniature.prompts import caption
-from helpers.miniature.scenes import sample
-from helpers.miniature.stills.animatediff import Clips, at_end, joined, loss_of, make_animatediff
-from helpers.miniature.stills.animatediff_parts import (
+from helpers.world.prompts import caption
+from helpers.world.scenes import sample
+from training.animatediff.parts import (
     TextEncoder,
     configuration,
     new_motion_adapter,
@@ -22,8 +18,12 @@ from helpers.miniature.stills.animatediff_parts import (
     normalised,
     save_pipeline,
 )
-from helpers.miniature.stills.parts import configuration as stills_configuration
-from helpers.miniature.stills.parts import new_autoencoder, new_clip_tokenizer
+from training.animatediff.stages import Clips, at_end, joined, loss_of, make_animatediff
+from training.loop import Place
+from training.mochi.autoencoder import tokenize
+from training.parts import TOKENS
+from training.stills.parts import configuration as stills_configuration
+from training.stills.parts import new_autoencoder, new_clip_tokenizer
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 

@@ -1,8 +1,8 @@
 import pytest
 
-from helpers.miniature.builder import build, grammar, prompt_builder
-from helpers.miniature.prompts import read
-from helpers.miniature.scenes import SCENES
+from helpers.world.builder import build, grammar, prompt_builder
+from helpers.world.prompts import read
+from helpers.world.scenes import SCENES
 
 
 def test_every_choice_of_the_menus_is_understood():

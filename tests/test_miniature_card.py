@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 from PIL import Image, ImageSequence
 
-from helpers.miniature.card import card, main, shortfalls
-from helpers.miniature.detectors import Seen, detect, detect_still
-from helpers.miniature.evaluate import ASPECTS
-from helpers.miniature.scenes import SCENES, UNSEEN
+from helpers.world.detectors import Seen, detect, detect_still
+from helpers.world.scenes import SCENES, UNSEEN
+from training.card import card, main, shortfalls
+from training.mochi.evaluate import ASPECTS
 
 MODELS = Path(__file__).parents[1] / "models"
 

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from helpers.miniature.detectors import HUES, Seen, detect, detect_still, hue_and_chroma
-from helpers.miniature.evaluate import ASPECTS, fixed_clips, judge
-from helpers.miniature.scenes import COLOURS, SCENES, held_out, render, sample
+from helpers.world.detectors import HUES, Seen, detect, detect_still, hue_and_chroma
+from helpers.world.scenes import COLOURS, SCENES, held_out, render, sample
+from training.mochi.evaluate import ASPECTS, fixed_clips, judge
 
 COUNT = 250
 

@@ -9,15 +9,15 @@ import torch
 import torch.nn.functional as F
 from diffusers import StableDiffusion3Pipeline
 
-from helpers.miniature.loop import Place, optimizer_for
-from helpers.miniature.optimizer import Muon
-from helpers.miniature.parts import TOKENS
-from helpers.miniature.prompts import caption, vocabulary
-from helpers.miniature.scenes import SCENES, render, sample
-from helpers.miniature.stills import evaluate as figures
-from helpers.miniature.stills.card import card
-from helpers.miniature.stills.frames import OneFrame, load_frames, statistics, tokenize
-from helpers.miniature.stills.parts import (
+from helpers.world.prompts import caption, vocabulary
+from helpers.world.scenes import SCENES, render, sample
+from training.loop import Place, optimizer_for
+from training.optimizer import Muon
+from training.parts import TOKENS
+from training.stills import evaluate as figures
+from training.stills.card import card
+from training.stills.frames import OneFrame, load_frames, statistics, tokenize
+from training.stills.parts import (
     END,
     configuration,
     new_autoencoder,
@@ -25,8 +25,8 @@ from helpers.miniature.stills.parts import (
     new_clip_tokenizer,
     new_t5_tokenizer,
 )
-from helpers.miniature.stills.sd3 import Batches, Denoiser, TextEncoder, flow_loss, knowing, save_pipeline
-from helpers.miniature.stills.train import make
+from training.stills.sd3 import Batches, Denoiser, TextEncoder, flow_loss, knowing, save_pipeline
+from training.stills.train import make
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 

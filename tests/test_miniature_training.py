@@ -9,19 +9,19 @@ from diffusers import MochiPipeline
 from safetensors.torch import save_file
 from transformers import T5TokenizerFast
 
-from helpers.miniature.autoencoder import TRAINING, Painter, crop, importance, train_autoencoder
-from helpers.miniature.config import configuration
-from helpers.miniature.denoiser import Batches
-from helpers.miniature.evaluate import Sampler, autoencoder_psnr, fixed_clips, judge
-from helpers.miniature.export import pack, unpack, weights_size
-from helpers.miniature.fast import quicken_autoencoder, quicken_transformer
-from helpers.miniature.loop import Average, Place, rate_at, train
-from helpers.miniature.optimizer import orthogonal
-from helpers.miniature.parts import new_autoencoder, new_text_encoder, new_tokenizer, new_transformer, tie_capitals
-from helpers.miniature.prompts import caption
-from helpers.miniature.reader import ANSWERS, Captions, answers
-from helpers.miniature.scenes import sample
-from helpers.miniature.train import make
+from helpers.world.prompts import caption
+from helpers.world.scenes import sample
+from training.config import configuration
+from training.export import pack, unpack, weights_size
+from training.fast import quicken_autoencoder, quicken_transformer
+from training.loop import Average, Place, rate_at, train
+from training.mochi.autoencoder import TRAINING, Painter, crop, importance, train_autoencoder
+from training.mochi.denoiser import Batches
+from training.mochi.evaluate import Sampler, autoencoder_psnr, fixed_clips, judge
+from training.mochi.reader import ANSWERS, Captions, answers
+from training.mochi.train import make
+from training.optimizer import orthogonal
+from training.parts import new_autoencoder, new_text_encoder, new_tokenizer, new_transformer, tie_capitals
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 import torch
 
-from helpers.miniature.draw import FRAMES, SIZE, Canvas
-from helpers.miniature.prompts import caption, check, nearest, read, vocabulary
-from helpers.miniature.scenes import COLOURS, SCENES, SEEN, UNSEEN, Clip, held_out, render, sample
+from helpers.world.draw import FRAMES, SIZE, Canvas
+from helpers.world.prompts import caption, check, nearest, read, vocabulary
+from helpers.world.scenes import COLOURS, SCENES, SEEN, UNSEEN, Clip, held_out, render, sample
 
 
 def test_the_world_is_as_large_as_promised():

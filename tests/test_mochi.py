@@ -10,13 +10,13 @@ import torch
 from diffusers import AutoencoderKLMochi, MochiTransformer3DModel
 from transformers import T5Config, T5EncoderModel
 
+from helpers.layers.parallel import check_heads, fused_by_chip
 from helpers.mesh import close_mesh, open_mesh, run_on
 from helpers.metrics import pcc
-from helpers.miniature.config import configuration
-from helpers.mochi.layers import check_heads, fused_by_chip
 from helpers.mochi.t5 import T5Encoder
 from helpers.mochi.transformer import Transformer, patches, video
 from helpers.mochi.vae import Decoder
+from training.config import configuration
 
 pytestmark = pytest.mark.filterwarnings("ignore:In CPU autocast")
 

@@ -9,11 +9,11 @@ import torch
 from diffusers import MochiTransformer3DModel
 from safetensors.torch import load_file, save_file
 
+from helpers.layers.weights import Weights, find_folder, reference_shapes
 from helpers.mesh import close_mesh, open_mesh, run_on
 from helpers.metrics import psnr
 from helpers.mochi.pipeline import Mochi, Request, first_noise, generate
 from helpers.mochi.transformer import Transformer
-from helpers.mochi.weights import Weights, find_folder, reference_shapes
 
 pytestmark = pytest.mark.filterwarnings("ignore:In CPU autocast")
 PROMPT = "a red butterfly landing on a blue flower"

@@ -11,7 +11,7 @@ import torch
 from helpers.mesh import close_mesh, links, open_mesh
 from helpers.mochi import upstream, ways
 from helpers.mochi.pipeline import Request
-from helpers.systems import SYSTEMS
+from ttnn_emulator.systems import SYSTEMS
 
 # The signatures are those of tenstorrent/tt-metal models/tt_dit/pipelines/mochi/pipeline_mochi.py@0d617aff.
 STAND_IN = """

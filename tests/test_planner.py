@@ -10,11 +10,11 @@ import ttnn
 from diffusers import AutoencoderKLMochi, MochiTransformer3DModel
 
 from helpers import planner
+from helpers.layers.weights import reference_shapes
 from helpers.mesh import close_mesh, open_mesh, run_on
-from helpers.mochi.weights import reference_shapes
 from helpers.planner import REAL, Shapes, allocated, dry_run, follow, measure, table
-from helpers.systems import SYSTEMS
 from helpers.tensors import gather, replicate, reserve, shard
+from ttnn_emulator.systems import SYSTEMS
 
 GALAXY = dict(tp=4, sp=8)
 VIDEO = dict(frames=163, height=480, width=848)

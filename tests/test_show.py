@@ -5,8 +5,8 @@ import torch
 from matplotlib.patches import FancyBboxPatch, Rectangle
 
 from helpers import show
-from helpers.explorer import PLACEMENTS, Explorer
 from helpers.mesh import close_mesh, links, open_mesh, run_on
+from helpers.show.explorer import PLACEMENTS, Explorer
 from helpers.tensors import replicate, shard
 
 

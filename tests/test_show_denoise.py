@@ -11,9 +11,9 @@ from matplotlib.colors import to_rgb
 from matplotlib.patches import Rectangle
 from PIL import Image
 
-from helpers.explorer import Slider
 from helpers.show import COLOURS
 from helpers.show import denoise as draw
+from helpers.show.explorer import Slider
 
 
 def texts(figure):

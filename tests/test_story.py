@@ -14,8 +14,8 @@ from PIL import Image
 
 from helpers import video
 from helpers.frames import story
-from helpers.miniature.prompts import caption, read
-from helpers.miniature.scenes import Clip, render, sample
+from helpers.world.prompts import caption, read
+from helpers.world.scenes import Clip, render, sample
 
 PROMPTS = [caption(sample(seed), plain=True) for seed in range(5)]
 PAINTER = """

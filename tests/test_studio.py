@@ -7,8 +7,9 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from helpers import studio, video
+from helpers import video
 from helpers.mesh import close_mesh, open_mesh
+from helpers.show import studio
 
 
 @pytest.fixture(scope="module")

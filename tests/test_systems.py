@@ -1,4 +1,4 @@
-"""Every system's row in helpers/systems.py against what ttnn itself reports on the emulated system."""
+"""Every system's row in ttnn_emulator/systems.py against what ttnn itself reports on the emulated system."""
 
 import pytest
 import torch
@@ -6,12 +6,12 @@ import ttnn
 import yaml
 
 from helpers.collectives import all_reduce
-from helpers.emulator.cluster import descriptor, neighbours, to_yaml
 from helpers.mesh import label, run_on
-from helpers.systems import SYSTEMS, find_system
 from helpers.tensors import gather, shard
+from ttnn_emulator.cluster import descriptor, neighbours, to_yaml
+from ttnn_emulator.systems import SYSTEMS, find_system
 
-# Independent of helpers/systems.py: cores (columns, rows), DRAM and L1 bytes, cluster type, links, from the facts.
+# Not from ttnn_emulator/systems.py: cores (columns, rows), DRAM and L1 bytes, cluster type, links, from the facts.
 FACTS = {
     "n150": ((1, 1), (8, 8), 12 * 1_072_693_184, "N150", 0),
     "n300": ((1, 2), (8, 8), 12 * 1_072_693_184, "N300", 2),

@@ -7,7 +7,7 @@ import pytest
 from helpers.collectives import Traffic
 from helpers.mesh import close_mesh, open_mesh
 from helpers.show import clip as draw
-from helpers.timeline import Timeline
+from helpers.show.timeline import Timeline
 
 
 @pytest.fixture(scope="module")

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from helpers.emulator import nullcc, toolchain
-from helpers.systems import SYSTEMS
+from ttnn_emulator import nullcc, toolchain
+from ttnn_emulator.systems import SYSTEMS
 
 OPEN = """
 from helpers.mesh import open_mesh

@@ -24,14 +24,14 @@ import ttnn
 from diffusers import MochiTransformer3DModel
 
 from helpers.collectives import all_reduce
-from helpers.emulator import golden, transfers
 from helpers.mesh import open_mesh, run_on
-from helpers.miniature.config import configuration
-from helpers.miniature.export import save_pipeline
-from helpers.miniature.parts import new_autoencoder, new_text_encoder, new_transformer
 from helpers.mochi.pipeline import Mochi, Request, first_noise
 from helpers.mochi.transformer import Transformer
 from helpers.tensors import replicate, shard
+from training.config import configuration
+from training.export import save_pipeline
+from training.parts import new_autoencoder, new_text_encoder, new_transformer
+from ttnn_emulator import golden, transfers
 
 OPEN = """
 import time

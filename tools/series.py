@@ -15,7 +15,7 @@ from nbconvert import HTMLExporter
 from papermill.exceptions import PapermillExecutionError
 
 from helpers import video
-from helpers.systems import SYSTEMS
+from ttnn_emulator.systems import SYSTEMS
 
 ROOT = Path(__file__).resolve().parent.parent
 CELL_TIMEOUT = 600  # seconds; a cell that hangs ends the notebook, never the series

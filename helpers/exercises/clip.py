@@ -7,7 +7,7 @@ import torch
 from diffusers import FlowMatchEulerDiscreteScheduler
 
 from helpers.exercises import Exercise
-from helpers.mochi.layers import pad_to
+from helpers.layers.parallel import pad_to
 from helpers.mochi.pipeline import set_timesteps
 from helpers.mochi.transformer import patches
 

@@ -19,7 +19,7 @@ import torch.nn.functional as F
 import ttnn
 from diffusers.models.unets.unet_motion_model import AnimateDiffTransformer3D, UNetMotionModel
 
-from helpers.mochi.layers import (
+from helpers.layers.parallel import (
     ColumnParallel,
     Linear,
     RowParallel,

@@ -29,8 +29,8 @@ from transformers import CLIPTextModel, CLIPTextModelWithProjection, T5EncoderMo
 
 from helpers.frames.transformer import Prompt, Transformer
 from helpers.frames.vae import Decoder
+from helpers.layers.weights import Model, Weights, find_folder
 from helpers.mesh import label
-from helpers.mochi.weights import Model, Weights, find_folder
 
 SD3 = Model(
     title="Stable Diffusion 3",
@@ -83,7 +83,7 @@ class StableDiffusion3:
     """The models of one folder, on one mesh. `model(prompt, ...)`, with Request's settings, makes a picture."""
 
     def __init__(self, mesh, weights: str | Path):
-        """Raises FileNotFoundError and ValueError as helpers.mochi.weights says. Loading is layer by layer."""
+        """Raises FileNotFoundError and ValueError as helpers.layers.weights says. Loading is layer by layer."""
         folder = find_folder(weights, SD3)
         parts = {part: Weights(folder, part, SD3) for part in SD3.parts}  # all are checked before one is loaded
         denoiser, vae = parts["transformer"], parts["vae"]

@@ -12,7 +12,7 @@ import torch
 import ttnn
 from diffusers.models.embeddings import Timesteps
 
-from helpers.mochi.layers import (
+from helpers.layers.parallel import (
     ColumnParallel,
     Linear,
     RMSNorm,

@@ -10,8 +10,8 @@ import torch
 import ttnn
 
 from helpers.collectives import all_gather
-from helpers.mochi.halo import Halo
-from helpers.mochi.layers import Linear, pad_to
+from helpers.layers.halo import Halo
+from helpers.layers.parallel import Linear, pad_to
 from helpers.mochi.vae import Grid, GroupNorm, cut_dimension, to_frames, to_video
 from helpers.tensors import TILE, gather, replicate, shard
 

@@ -4,7 +4,16 @@ import torch
 import ttnn
 
 from helpers.collectives import num_bytes
-from helpers.mochi.layers import ColumnParallel, RMSNorm, RowParallel, attention_program, degree, fused_by_chip, pad_to
+from helpers.layers.parallel import (
+    ColumnParallel,
+    RMSNorm,
+    RowParallel,
+    all_cores,
+    attention_program,
+    degree,
+    fused_by_chip,
+    pad_to,
+)
 from helpers.tensors import TILE, axis_index, replicate, shard
 
 
@@ -119,7 +128,3 @@ def pair_turn() -> torch.Tensor:
     even = torch.arange(0, TILE, 2)
     turn[even + 1, even], turn[even, even + 1] = -1.0, 1.0
     return turn
-
-
-def all_cores(grid) -> ttnn.CoreRangeSet:
-    return ttnn.CoreRangeSet({ttnn.CoreRange(ttnn.CoreCoord(0, 0), ttnn.CoreCoord(grid.x - 1, grid.y - 1))})

@@ -18,12 +18,12 @@ from diffusers.utils.torch_utils import randn_tensor
 from tqdm.auto import tqdm
 from transformers import AutoTokenizer, T5Config
 
+from helpers.layers.weights import Weights, find_folder
 from helpers.mesh import label
 from helpers.mochi.t5 import T5Encoder
 from helpers.mochi.transformer import Prompt, Transformer
 from helpers.mochi.vae import Decoder
-from helpers.mochi.weights import Weights, find_folder
-from helpers.systems import System
+from ttnn_emulator.systems import System
 
 MAX_TOKENS = 256  # of a prompt, in Mochi-1
 THRESHOLD_NOISE = 0.025  # of the linear-quadratic schedule, in Mochi-1
@@ -56,7 +56,7 @@ class Mochi:
     """The models of one folder on one mesh. `mochi(prompt, ...)`, with Request's settings, makes a video."""
 
     def __init__(self, mesh, weights: str | Path):
-        """Raises FileNotFoundError and ValueError as helpers.mochi.weights says. Loading is layer by layer."""
+        """Raises FileNotFoundError and ValueError as helpers.layers.weights says. Loading is layer by layer."""
         folder = find_folder(weights)
         text, denoiser, vae = (Weights(folder, part) for part in ("text_encoder", "transformer", "vae"))
         self.mesh = mesh

@@ -9,7 +9,7 @@ import ttnn
 from transformers import T5Config
 from transformers.models.t5.modeling_t5 import T5Attention
 
-from helpers.mochi.layers import ColumnParallel, RMSNorm, RowParallel, check_heads, degree, fused_by_chip
+from helpers.layers.parallel import ColumnParallel, RMSNorm, RowParallel, check_heads, degree, fused_by_chip
 from helpers.tensors import gather, replicate, shard
 
 MASKED = -1e9  # what attention adds to a score that must not count

@@ -15,8 +15,8 @@ from diffusers.models.embeddings import Timesteps
 from diffusers.models.transformers.transformer_mochi import MochiRoPE
 
 from helpers.collectives import all_gather
+from helpers.layers.parallel import ColumnParallel, Linear, RMSNorm, RowParallel, check_heads, pad_to
 from helpers.mochi.attention import JointAttention, Sequence
-from helpers.mochi.layers import ColumnParallel, Linear, RMSNorm, RowParallel, check_heads, pad_to
 from helpers.tensors import gather, replicate, shard
 
 # diffusers' rotary positions ask for autocast in float32, which a CPU does not have and they do not need.

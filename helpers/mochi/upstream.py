@@ -18,9 +18,9 @@ from pathlib import Path
 
 import torch
 
+from helpers.layers.weights import MOCHI, Weights, find_folder
 from helpers.mesh import label, links
 from helpers.mochi.pipeline import Request, diffusers_callback
-from helpers.mochi.weights import MOCHI, Weights, find_folder
 
 LINKS = {"galaxy": 4, "t3000": 1, "quietbox2": 2}  # systems that it runs on: links it drives between neighbours
 RELOADS = ("t3000", "quietbox2")  # memory there holds the denoiser or the decoder, not both

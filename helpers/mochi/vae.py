@@ -13,8 +13,8 @@ import torch
 import ttnn
 
 from helpers.collectives import all_reduce
-from helpers.mochi.halo import Halo
-from helpers.mochi.layers import Linear, degree
+from helpers.layers.halo import Halo
+from helpers.layers.parallel import Linear, degree
 from helpers.tensors import gather, replicate, shard
 
 GROUPS, EPS = 32, 1e-5  # of every group norm in AutoencoderKLMochi

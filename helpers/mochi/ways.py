@@ -4,11 +4,11 @@ from pathlib import Path
 
 import torch
 
+from helpers.layers.weights import MOCHI
 from helpers.mesh import find_backend, label
 from helpers.mochi.pipeline import cut_over_sp
 from helpers.mochi.upstream import missing, no_weights
-from helpers.mochi.weights import MOCHI
-from helpers.systems import System
+from ttnn_emulator.systems import System
 
 
 def ways(mesh, checkout: str | Path | None = None, weights: str | Path = MOCHI.name) -> dict[str, list[str]]:

@@ -12,8 +12,8 @@ from matplotlib.figure import Figure
 from matplotlib.patches import FancyArrowPatch, FancyBboxPatch, Rectangle
 
 from helpers.mesh import label, links
-from helpers.systems import HOP_LATENCY_S, SYSTEMS
 from helpers.tensors import mesh_of, placement
+from ttnn_emulator.systems import HOP_LATENCY_S, SYSTEMS
 
 INK, PALE, LINK = "#222222", "#e9e9e9", "#8a8a8a"
 # Okabe and Ito's palette: told apart with any kind of colour vision.

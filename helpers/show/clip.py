@@ -4,7 +4,7 @@ from matplotlib.figure import Figure
 
 from helpers.mesh import label
 from helpers.show import COLOURS, INK, plt, signed
-from helpers.timeline import WHERE, Timeline
+from helpers.show.timeline import WHERE, Timeline
 
 
 def timeline(line: Timeline) -> Figure:

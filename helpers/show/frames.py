@@ -13,7 +13,7 @@ from matplotlib.ticker import MaxNLocator
 from helpers.frames.motion import pixels, to_picture
 from helpers.planner import Plan
 from helpers.show import COLOURS, INK, LINK, PALE, signed
-from helpers.systems import find_system
+from ttnn_emulator.systems import find_system
 
 BOXES = {"start": (COLOURS[0], "-"), "end": (COLOURS[5], "--")}
 # measure: (its name, what winning means)

@@ -1,0 +1,134 @@
+"""How good is tiny-sd3? `python -m training.stills.evaluate models/tiny-sd3`.
+
+Paints 100 fixed prompts with the stock pipeline, 30 of them of held-out colours, and judges the pixels with
+detectors.py. Beside it stand real frames, guidance off, and the same pictures under each other's captions. Prints a
+table; writes evaluation.json, samples.jpg and the model card into the folder.
+"""
+
+import argparse
+import json
+import time
+from pathlib import Path
+
+import numpy as np
+import torch
+from diffusers import StableDiffusion3Pipeline
+from tqdm.auto import tqdm
+
+from helpers.video import SHEET, contact_sheet
+from helpers.world.detectors import detect_still
+from helpers.world.prompts import caption
+from helpers.world.scenes import Clip, render
+from training.mochi.autoencoder import reconstruction
+from training.mochi.evaluate import fixed_clips
+from training.stills.card import write_card
+from training.stills.frames import OneFrame, held_out_frames
+
+ASPECTS = ("scene", "subject", "second")
+GOALS = {"scene": 0.95, "subject": 0.95}
+SHEET_ROW = 10  # scenes
+
+
+def judge(pictures, clips: list[Clip]) -> dict[str, float]:
+    """Share of pictures (B, H, W, 3) that show what their clip says, for each aspect; what is not found is wrong."""
+    found = [detect_still(picture) for picture in pictures]
+    pairs = list(zip(found, clips, strict=True))
+    return {aspect: float(np.mean([getattr(a, aspect) == getattr(b, aspect) for a, b in pairs])) for aspect in ASPECTS}
+
+
+def load(folder) -> StableDiffusion3Pipeline:
+    pipeline = StableDiffusion3Pipeline.from_pretrained(folder, dtype=torch.float32)
+    pipeline.set_progress_bar_config(disable=True)
+    return pipeline
+
+
+def paint(pipeline, clips: list[Clip], steps: int, guidance: float, batch: int = 10) -> np.ndarray:
+    """One picture of each clip's plain caption, (B, 96, 96, 3) in 0..1; the seed of each is its place."""
+    pictures = []
+    for at in tqdm(range(0, len(clips), batch), desc="painting", leave=False):
+        some = [caption(clip, plain=True) for clip in clips[at : at + batch]]
+        generators = [torch.Generator().manual_seed(at + k) for k in range(len(some))]
+        made = pipeline(
+            some, height=96, width=96, num_inference_steps=steps, guidance_scale=guidance, generator=generators,
+            max_sequence_length=pipeline.tokenizer_3.model_max_length, output_type="np",
+        ).images  # fmt: skip
+        pictures.append(made)
+    return np.concatenate(pictures)
+
+
+def evaluate(pipeline, steps: int = 20, guidance: float = 4.5, seen: int = 70, unseen: int = 30):
+    """-> (what evaluation.json holds, the pictures, the clips they were asked for)"""
+    clips = fixed_clips(seen, False) + fixed_clips(unseen, True)
+    started = time.time()
+    pictures = paint(pipeline, clips, steps, guidance)
+    seconds = (time.time() - started) / len(clips)
+    real = render(clips, frames=3)[:, :, 1].permute(0, 2, 3, 1).numpy()
+    shuffled = [clips[place] for place in np.random.default_rng(0).permutation(len(clips))]
+    result = {
+        "follows": {
+            "all": judge(pictures, clips),
+            "seen": judge(pictures[:seen], clips[:seen]),
+            "held out": judge(pictures[seen:], clips[seen:]),
+            "guidance 1": judge(paint(pipeline, clips, steps, 1.0), clips),
+            "real frames": judge(real, clips),
+            "shuffled captions": judge(pictures, shuffled),
+        },
+        "autoencoder psnr": reconstruction(OneFrame(pipeline.vae), held_out_frames(40)),
+        "seconds for each picture": seconds,
+        "settings": {
+            "steps": steps, "guidance": guidance, "prompts": [seen, unseen], "torch": torch.__version__,
+            "threads": torch.get_num_threads(),
+        },
+    }  # fmt: skip
+    return result, pictures, clips
+
+
+def table(result: dict) -> str:
+    """The figures as a Markdown table and two lines."""
+    lines = ["| pictures | " + " | ".join(ASPECTS) + " |", "|---" * 4 + "|"]
+    for name, row in result["follows"].items():
+        lines.append(f"| {name} | " + " | ".join(f"{100 * row[aspect]:.1f} %" for aspect in ASPECTS) + " |")
+    goals = (f"{100 * GOALS[aspect]:.0f} %" if aspect in GOALS else "" for aspect in ASPECTS)
+    return "\n".join(
+        [*lines, "| (goal, all) | " + " | ".join(goals) + " |", "",
+         f"autoencoder: {result['autoencoder psnr']:.2f} dB on held-out frames; "
+         f"{result['seconds for each picture']:.2f} s for a picture, ten at once, "
+         f"threads: {result['settings']['threads']}"]
+    )  # fmt: skip
+
+
+def shortfalls(result: dict) -> list[str]:
+    """What was aimed at and not reached, in words."""
+    got = result["follows"]["all"]
+    return [
+        f"{aspect}: {100 * got[aspect]:.1f} % of the {100 * goal:.0f} % aimed at"
+        for aspect, goal in GOALS.items()
+        if got[aspect] < goal
+    ]
+
+
+def sheet(pictures: np.ndarray, clips: list[Clip]):
+    """All pictures, a scene to each column; above each row what its pictures should show."""
+    rows = range(0, len(clips), SHEET_ROW)
+    labels = [", ".join(f"{clip.subject} {clip.scene}" for clip in clips[at : at + SHEET_ROW]) for at in rows]
+    return contact_sheet([pictures[at : at + SHEET_ROW] for at in rows], labels, columns=SHEET_ROW)
+
+
+def main(arguments=None) -> int:
+    parser = argparse.ArgumentParser(prog="python -m training.stills.evaluate")
+    parser.add_argument("folder", nargs="?", default="models/tiny-sd3", type=Path)
+    parser.add_argument("--steps", type=int, default=20)
+    parser.add_argument("--guidance", type=float, default=4.5)
+    options = parser.parse_args(arguments)
+    result, pictures, clips = evaluate(load(options.folder), options.steps, options.guidance)
+    (options.folder / "evaluation.json").write_text(json.dumps(result, indent=1) + "\n")
+    sheet(pictures, clips).save(options.folder / "samples.jpg", **SHEET)
+    training = options.folder / "training.json"
+    if training.is_file():
+        write_card(options.folder, json.loads(training.read_text()), result, table(result), shortfalls(result))
+    print(table(result))
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

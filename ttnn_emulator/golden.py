@@ -1,0 +1,266 @@
+"""The arithmetic of the emulated mesh: after each real ttnn call, its meaning in torch, chip by chip.
+
+ttnn's host code runs for real: it checks shapes, layouts and memory, allocates, and builds the program. Only the
+kernels do nothing. Nearly every ttnn op carries a golden function, its meaning in torch, which ttnn's own tests
+compare the chips with. Here that function supplies the values. So each call is checked twice: the shape that ttnn
+reports and the shape that torch computes must be equal, always.
+
+One call of `emulate` is one op on all chips. Chips that hold equal inputs are computed once.
+"""
+
+import functools
+import operator
+
+import torch
+import ttnn
+import ttnn.decorators
+
+from ttnn_emulator import transfers
+from ttnn_emulator.memory import Memory, Shards, kept_as, unknown_values
+
+# Python wrappers around other ops: what they call is emulated, one by one.
+TRANSPARENT = {"ttnn.as_tensor", "ttnn.load_tensor", "ttnn.to_torch", "ttnn.pearson_correlation_coefficient"}
+# With these ttnn asks for no answer where it would not compare one.
+COMPARISON_HINTS = {"_ttnn_skip_comparison", "_ttnn_input_is_bfloat8_b"}
+# Ops whose host code brings the whole process down on a mock cluster.
+CRASHES = {"ttnn.point_to_point"}
+SILENT = {"ttnn.deallocate"}  # nothing to compute
+real_call = ttnn.decorators.FastOperation.__call__
+real_to_torch = ttnn.decorators.to_torch_for_comparison
+
+
+class Depth:
+    """How many `with` blocks of it are being run."""
+
+    def __init__(self):
+        self.depth = 0
+
+    def __enter__(self):
+        self.depth += 1
+
+    def __exit__(self, *error):
+        self.depth -= 1
+
+
+class Emulator:
+    """Follows every ttnn call of this process while installed."""
+
+    def __init__(self, numerics: bool):
+        self.numerics = numerics
+        self.memory = Memory()
+        self.within = Depth()  # of an op, which may call other ops: only the outermost is emulated
+        self._stand_ins = None  # id of an input -> what ttnn's preparation of golden arguments sees of it
+
+    def call(self, op, *args, **kwargs):
+        """Takes the place of ttnn's FastOperation.__call__."""
+        name = op.python_fully_qualified_name
+        if self._stand_ins is not None and name == "ttnn.to_torch":
+            return self._stand_ins[id(args[0])]
+        if name in CRASHES:
+            raise NotImplementedError(
+                f"{name} cannot run without chips: ttnn itself crashes. Use ttnn.broadcast to send to others."
+            )
+        if self.within.depth or name in SILENT or name in TRANSPARENT:
+            return real_call(op, *args, **kwargs)
+        tensors = tensors_in((args, kwargs))
+        for tensor in tensors:
+            if on_device(tensor) and not tensor.is_allocated():  # many ops would crash on it
+                raise RuntimeError(unknown_values(tensor))
+        if not self.numerics:
+            if name == "ttnn.from_device":
+                raise RuntimeError(transfers.NO_VALUES)
+            return real_call(op, *args, **kwargs)
+        with self.within:
+            if name in transfers.OPS:
+                return transfers.OPS[name](self.memory, functools.partial(real_call, op), *args, **kwargs)
+            return self.emulate(op, args, kwargs, tensors)
+
+    def emulate(self, op, args, kwargs, tensors):
+        """Runs the real op, then its golden function once for each set of chips with equal inputs."""
+        inputs = {id(t): t for t in tensors if on_device(t)}
+        if inputs and op.golden_function is None:
+            raise NotImplementedError(no_golden(op))
+        # Read before the op runs: it may free its inputs or write over them.
+        shards = {key: self.memory.read(t) for key, t in inputs.items()}
+        shapes = {t.buffer_unique_id(): t.shape for t in inputs.values()}
+        result = real_call(op, *args, **kwargs)
+        outputs = tensors_in(result)
+        on_chips = [t for t in outputs if on_device(t)]
+        if not on_chips:
+            return result
+        if op.golden_function is None:
+            raise NotImplementedError(no_golden(op))
+        where = on_chips[0]  # not an input: the op may have freed it
+        shards |= {id(t): transfers.spread(transfers.host_values(t), where) for t in tensors if id(t) not in shards}
+        shards = in_one_precision(shards, outputs)
+        in_place = any(shapes.get(t.buffer_unique_id()) == t.shape for t in on_chips)  # a view has another shape
+        try:
+            with torch.set_grad_enabled(is_backward(op)):
+                if getattr(op.golden_function, "over_mesh", False):
+                    values = over_mesh(op, args, kwargs, shards, tuple(where.device().shape))
+                else:
+                    golden = on_copies(op) if in_place or is_backward(op) else op.golden_function
+                    arguments = self._prepare(op, args, kwargs, shards)
+                    values = per_chip(golden, arguments, list(shards.values()), len(where.device_coords()))
+                self._store(outputs, values)
+        except Exception as error:  # the real op has already accepted these arguments
+            raise RuntimeError(
+                f"ttnn accepted this call of {op.python_fully_qualified_name}, but its golden function did not: {error}"
+            ) from error
+        return result
+
+    def _prepare(self, op, args, kwargs, shards):
+        """The golden function's arguments, as a function of one chip's values of all inputs.
+
+        ttnn's preparation of them is slow, and the same for all chips. So it runs once, on stand-ins.
+        """
+        prepare = op.preprocess_golden_function_inputs or ttnn.decorators.default_preprocess_golden_function_inputs
+        firsts = [values.distinct[0] for values in shards.values()]
+        stand_ins = [stand_in(number, first.shape, first.dtype) for number, first in enumerate(firsts)]
+        self._stand_ins = dict(zip(shards, stand_ins))
+        try:
+            golden_args, golden_kwargs = prepare(args, kwargs)
+        finally:
+            self._stand_ins = None
+        for name in COMPARISON_HINTS & golden_kwargs.keys():
+            del golden_kwargs[name]
+        number_of = {id(tensor): number for number, tensor in enumerate(stand_ins)}
+        makers = [maker(part, number_of) for part in golden_args]
+        named = {name: maker(part, number_of) for name, part in golden_kwargs.items()}
+        return lambda row: ([make(row) for make in makers], {name: make(row) for name, make in named.items()})
+
+    def _store(self, outputs, values):
+        if len(outputs) != len(values):
+            raise RuntimeError(f"it returned {len(values)} tensors, ttnn {len(outputs)}")
+        for tensor, shards in zip(outputs, values):
+            if on_device(tensor):
+                self.memory.write(tensor, shards)
+
+    def to_torch_for_comparison(self, tensor, *args, **kwargs):
+        """Takes the place of ttnn's function of that name, with which golden inputs are prepared."""
+        if self._stand_ins is None or not isinstance(tensor, ttnn.Tensor):
+            return real_to_torch(tensor, *args, **kwargs)
+        return self._stand_ins[id(tensor)]
+
+
+def install(emulator: Emulator) -> None:
+    """Lets every ttnn call of this process go through the emulator."""
+    ttnn.decorators.FastOperation.__call__ = lambda op, *args, **kwargs: emulator.call(op, *args, **kwargs)
+    ttnn.decorators.to_torch_for_comparison = emulator.to_torch_for_comparison
+    transfers.install(emulator)
+
+
+def uninstall() -> None:
+    ttnn.decorators.FastOperation.__call__ = real_call
+    ttnn.decorators.to_torch_for_comparison = real_to_torch
+    transfers.uninstall()
+
+
+@functools.lru_cache(1024)
+def stand_in(number: int, shape: torch.Size, dtype: torch.dtype) -> torch.Tensor:
+    """For the input of that number: a tensor without values, which fails where they are asked for."""
+    return torch.empty(shape, dtype=dtype, device="meta")
+
+
+def per_chip(golden, arguments, inputs: list[Shards], num_chips: int) -> list[Shards]:
+    """Each output on all chips; the golden function is called once for chips that hold the same in every input."""
+    numbers, which = joined(tuple(shards.which for shards in inputs)) if inputs else ([()], (0,) * num_chips)
+    calls = [arguments([shards.distinct[number] for shards, number in zip(inputs, row)]) for row in numbers]
+    values = [value for shards in inputs for value in shards.distinct]
+    versions = [value._version for value in values]
+    results = [golden(*args, **kwargs) for args, kwargs in calls]
+    if versions != [value._version for value in values]:
+        raise RuntimeError("it wrote over its inputs")
+    return [Shards(list(values), which) for values in zip(*map(torch_tensors_in, results))]
+
+
+@functools.lru_cache(1024)
+def joined(patterns: tuple[tuple[int, ...], ...]) -> tuple[list[tuple[int, ...]], tuple[int, ...]]:
+    """Of several tensors' `Shards.which`: the different rows of numbers that chips have, and which one each has."""
+    by_chip = list(zip(*patterns))
+    number = {row: number for number, row in enumerate(dict.fromkeys(by_chip))}
+    return list(number), tuple(number[row] for row in by_chip)
+
+
+def maker(part, number_of):
+    """A function of a chip's values of all inputs that makes an argument, the value in the place of its stand-in."""
+    if id(part) in number_of:
+        return operator.itemgetter(number_of[id(part)])
+    if isinstance(part, (list, tuple)):
+        makers = [maker(element, number_of) for element in part]
+        return lambda row: type(part)([make(row) for make in makers])
+    if isinstance(part, torch.Tensor) and part.is_meta:
+        raise NotImplementedError("its preparation of arguments computes with values; do that in the function itself")
+    return lambda row: part
+
+
+def over_mesh(op, args, kwargs, shards, mesh_shape) -> list[Shards]:
+    """Each output of an op in which chips exchange data; its golden function sees the values of all chips at once."""
+    args, kwargs = replaced(args, kwargs, lambda part: list(shards[id(part)]) if id(part) in shards else part)
+    result = op.golden_function(*args, mesh_shape=mesh_shape, **kwargs)
+    return [Shards.of(values) for values in (result if isinstance(result, tuple) else (result,))]
+
+
+def on_copies(op):
+    """The golden function of an op that may write over its inputs, or needs their gradients."""
+
+    def golden(*args, **kwargs):
+        copies = replaced(args, kwargs, lambda part: part.clone() if isinstance(part, torch.Tensor) else part)
+        args, kwargs = ttnn.decorators.prepare_backward_golden_inputs(copies) if is_backward(op) else copies
+        return op.golden_function(*args, **kwargs)
+
+    return golden
+
+
+def in_one_precision(shards: dict, outputs: list[ttnn.Tensor]) -> dict:
+    """The inputs as they are, or, where an input or an output is kept as float32, all floats as float32.
+
+    torch multiplies no matrices of two dtypes, and what is asked for in float32 must not be computed in bfloat16.
+    """
+    dtypes = [values.distinct[0].dtype for values in shards.values()] + [kept_as(tensor.dtype) for tensor in outputs]
+    if torch.float32 not in dtypes or torch.bfloat16 not in dtypes:
+        return shards
+    widened = lambda value: value.float() if value.dtype == torch.bfloat16 else value
+    return {key: values.map(widened) for key, values in shards.items()}
+
+
+def no_golden(op) -> str:
+    name = op.python_fully_qualified_name
+    return (
+        f"{name} has no golden function, so the emulated mesh cannot compute it. Give it one with "
+        f"ttnn.attach_golden_function({name}, function), as ttnn_emulator/ops.py does, or open the mesh with "
+        "numerics=False for a dry run without values."
+    )
+
+
+def is_backward(op) -> bool:
+    return op.python_fully_qualified_name.endswith("_bw")
+
+
+def on_device(tensor: ttnn.Tensor) -> bool:
+    return ttnn.is_tensor_storage_on_device(tensor)
+
+
+def tensors_in(value) -> list[ttnn.Tensor]:
+    if isinstance(value, ttnn.Tensor):
+        return [value]
+    if isinstance(value, dict):
+        value = value.values()
+    elif not isinstance(value, (list, tuple)):
+        return []
+    return [tensor for part in value for tensor in tensors_in(part)]
+
+
+def torch_tensors_in(value) -> list[torch.Tensor]:
+    if isinstance(value, torch.Tensor):
+        return [value]
+    return [tensor for part in value for tensor in torch_tensors_in(part)] if isinstance(value, (list, tuple)) else []
+
+
+def replaced(args, kwargs, function) -> tuple[tuple, dict]:
+    """A call's arguments, each replaced by function(argument), within lists and tuples too."""
+
+    def new(part):
+        return type(part)([new(element) for element in part]) if isinstance(part, (list, tuple)) else function(part)
+
+    return tuple(map(new, args)), {name: new(part) for name, part in kwargs.items()}

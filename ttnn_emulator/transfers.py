@@ -1,0 +1,153 @@
+"""Host to device and back on the emulated mesh: the calls that move values between torch and the chips' memory."""
+
+import itertools
+
+import torch
+import ttnn
+
+from ttnn_emulator.memory import Memory, Shards
+
+
+def host_values(tensor: ttnn.Tensor) -> Shards:
+    """The shards of a host tensor, one per chip in row order; shards that the topology calls replicas share one."""
+    shards = ttnn.get_device_tensors(tensor)
+    topology = tensor.tensor_topology()
+    split = [isinstance(placement, ttnn.PlacementShard) for placement in topology.placements()]
+    chips = itertools.product(*map(range, topology.distribution_shape()))
+    done, values = {}, []
+    for shard, chip in zip(shards, chips):
+        which = tuple(at for at, sharded in zip(chip, split) if sharded)
+        if which not in done:
+            done[which] = shard.to_torch()
+        values.append(done[which])
+    return Shards.of(values)
+
+
+def spread(shards: Shards, tensor: ttnn.Tensor) -> Shards:
+    """For the chips of a device tensor: a host tensor without a mesh goes to every chip."""
+    return Shards(shards.distinct, (0,) * len(tensor.device_coords())) if len(shards.which) == 1 else shards
+
+
+def to_host(memory: Memory, tensor: ttnn.Tensor) -> ttnn.Tensor:
+    """The host copy of a device tensor, with its dtype, layout, shards and topology."""
+    make = lambda value: ttnn.from_torch(value, dtype=tensor.dtype, layout=tensor.layout)
+    shards = list(memory.read(tensor).map(make))
+    if len(shards) == 1:
+        return shards[0]
+    host = ttnn.from_host_shards(shards, tensor.device().shape)
+    host.update_tensor_topology(tensor.tensor_topology())
+    return host
+
+
+def from_torch(memory, real, *args, device=None, memory_config=None, **kwargs):
+    result = real(*args, device=device, memory_config=memory_config, **kwargs)
+    if device is not None and result is not None:
+        on_host = real(*args, **kwargs)  # ttnn's own rounding and sharding
+        memory.write(result, spread(host_values(on_host), result))
+    return result
+
+
+def dump_tensor(memory, real, path, tensor, *args, **kwargs):
+    if ttnn.is_tensor_storage_on_device(tensor):
+        tensor = to_host(memory, tensor)
+    return real(path, tensor, *args, **kwargs)
+
+
+def from_device(memory, real, tensor, *args, **kwargs):
+    return to_host(memory, tensor) if ttnn.is_tensor_storage_on_device(tensor) else tensor
+
+
+def copy_host_to_device_tensor(memory, real, host_tensor, device_tensor, *args, **kwargs):
+    real(host_tensor, device_tensor, *args, **kwargs)
+    memory.write(device_tensor, spread(host_values(host_tensor), device_tensor))
+
+
+def copy_device_to_host_tensor(memory, real, *args, **kwargs):
+    raise NotImplementedError(
+        "The emulated mesh cannot copy into an existing host tensor. Use ttnn.from_device(tensor) instead."
+    )
+
+
+def allocate(memory, real, *args, **kwargs):
+    """Uninitialised memory: whatever reads it before writing sees NaN, or the dtype's largest integer."""
+    result = real(*args, **kwargs)
+    dtype = ttnn.ttnn_dtype_to_torch_dtype(result.dtype)
+    content = float("nan") if dtype.is_floating_point else torch.iinfo(dtype).max
+    if ttnn.is_tensor_storage_on_device(result):
+        memory.write(result, spread(Shards.of([torch.full(tuple(result.shape), content, dtype=dtype)]), result))
+    return result
+
+
+OPS = {
+    "ttnn.from_torch": from_torch,
+    "ttnn.from_device": from_device,
+    "ttnn.dump_tensor": dump_tensor,
+    "ttnn.copy_host_to_device_tensor": copy_host_to_device_tensor,
+    "ttnn.copy_device_to_host_tensor": copy_device_to_host_tensor,
+    "ttnn.allocate_tensor_on_device": allocate,
+    "ttnn.empty": allocate,
+    "ttnn.empty_like": allocate,
+}
+
+NO_VALUES = (
+    "This mesh was opened with numerics=False, for a dry run: its tensors have shapes and places, but no values."
+)
+
+# Methods of ttnn.Tensor that read a device tensor without going through an op.
+READERS = ("to_torch", "to_torch_with_padded_shape", "to_numpy", "to_list", "item", "__repr__", "__str__")
+real_load = ttnn._ttnn.tensor.load_tensor_flatbuffer  # what ttnn.load_tensor and ttnn.as_tensor's cache call
+real_methods = {name: getattr(ttnn.Tensor, name) for name in (*READERS, "cpu", "to", "reshape")}
+
+
+def install(emulator) -> None:
+    def followed(tensor):
+        if emulator.within.depth or not ttnn.is_tensor_storage_on_device(tensor):
+            return False
+        if not emulator.numerics:
+            raise RuntimeError(NO_VALUES)
+        return True
+
+    def host(tensor):
+        with emulator.within:
+            return to_host(emulator.memory, tensor)
+
+    def reader(name):
+        real = real_methods[name]
+        return lambda tensor, *args, **kwargs: real(host(tensor) if followed(tensor) else tensor, *args, **kwargs)
+
+    def cpu(tensor, *args, **kwargs):
+        return host(tensor) if followed(tensor) else real_methods["cpu"](tensor, *args, **kwargs)
+
+    def to(tensor, *args, **kwargs):
+        result = real_methods["to"](tensor, *args, **kwargs)
+        if emulator.numerics and followed(result):
+            known = followed(tensor)
+            with emulator.within:
+                source = emulator.memory.read(tensor) if known else host_values(tensor)
+                emulator.memory.write(result, spread(source, result))
+        return result
+
+    def reshape(tensor, *args, **kwargs):
+        result = real_methods["reshape"](tensor, *args, **kwargs)
+        if emulator.numerics and followed(tensor) and not emulator.memory.holds(result):  # a copy, not a view
+            with emulator.within:
+                shape = tuple(result.shape)
+                emulator.memory.write(result, emulator.memory.read(tensor).map(lambda value: value.reshape(shape)))
+        return result
+
+    def load(path, device=None):
+        result = real_load(path, device)
+        if device is not None and emulator.numerics:
+            emulator.memory.write(result, spread(host_values(real_load(path)), result))
+        return result
+
+    ttnn._ttnn.tensor.load_tensor_flatbuffer = load
+    for name in READERS:
+        setattr(ttnn.Tensor, name, reader(name))
+    ttnn.Tensor.cpu, ttnn.Tensor.to, ttnn.Tensor.reshape = cpu, to, reshape
+
+
+def uninstall() -> None:
+    ttnn._ttnn.tensor.load_tensor_flatbuffer = real_load
+    for name, method in real_methods.items():
+        setattr(ttnn.Tensor, name, method)
