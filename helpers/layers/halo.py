@@ -3,8 +3,7 @@
 import ttnn
 
 from helpers.collectives import BYTES
-from helpers.layers.parallel import degree
-from helpers.layers.parallel import all_cores
+from helpers.layers.parallel import all_cores, degree
 from helpers.tensors import axis_index
 
 TIME = 1  # dimension of (1, T, H, W, C)
