@@ -8,7 +8,6 @@ and kept in `mesh.backend`; the code that uses the mesh is the same.
 import atexit
 import itertools
 import os
-import signal
 import subprocess
 import sys
 import tempfile
@@ -18,13 +17,12 @@ import cloudpickle
 import ttnn
 import yaml
 
+import ttnn_emulator
 from helpers.collectives import Traffic
-from ttnn_emulator import golden, toolchain
 from ttnn_emulator.systems import System, find_system
 
 BACKENDS = ("silicon", "simulator", "emulated")
 L1_SMALL = 32 * 1024  # bytes of each core's L1 kept for conv2d's and pooling's tables; ttnn's default of 0 fails them
-EXIT_SECONDS = 20  # after a failed kernel build ttnn's threads can outlive the interpreter
 
 _mesh: ttnn.MeshDevice | None = None  # the open one: ttnn drives one system in a process
 _system: System | None = None  # the one that ttnn has looked at; it never looks twice
@@ -82,31 +80,19 @@ EXPLAINED = {
 def _open(system: System, backend: str, numerics: bool) -> ttnn.MeshDevice:
     global _system
     if backend == "emulated":
-        os.environ |= toolchain.environment(system)
-        os.environ.pop("TT_METAL_WATCHER", None)  # it waits for chips to answer
+        emulator = ttnn_emulator.install(system.name, numerics)
     else:
-        os.environ.pop("TT_METAL_MOCK_CLUSTER_DESC_PATH", None)
-    found = ttnn.cluster.get_cluster_type().name
-    if found != system.cluster_type:
-        raise RuntimeError(wrong_system(system, backend, found))
+        check_hardware(system, backend)
     _system = system
     ttnn.set_fabric_config(fabric(system))
     try:
-        mesh = ttnn.open_mesh_device(
-            ttnn.MeshShape(*system.mesh), dispatch_core_config=dispatch(backend), l1_small_size=L1_SMALL
-        )
+        mesh = ttnn.open_mesh_device(ttnn.MeshShape(*system.mesh), l1_small_size=L1_SMALL)
     except RuntimeError as error:
-        if backend == "emulated":
-            toolchain.drop_kernels()
         raise RuntimeError(
             f"ttnn could not open {system.name}. Restart the kernel and open it again. ttnn says: {error}"
         ) from error
     if backend == "emulated":
-        # Not at the top: they attach golden functions, and on real chips ttnn's comparison mode needs its own.
-        from ttnn_emulator import exchange, ops  # noqa: F401
-
-        mesh.emulator = golden.Emulator(numerics)
-        golden.install(mesh.emulator)
+        mesh.emulator = emulator
     return mesh
 
 
@@ -117,25 +103,15 @@ def fabric(system: System) -> ttnn.FabricConfig:
     return ttnn.FabricConfig.FABRIC_1D_RING if system.torus else ttnn.FabricConfig.FABRIC_1D
 
 
-def dispatch(backend: str) -> ttnn.DispatchCoreConfig | None:
-    """Which cores hand out the work: ttnn's own choice, but on an emulated mesh always worker cores.
-
-    On a mock cluster ttnn 0.81.1 checks programs against the grid of worker dispatch even where it dispatches from
-    Ethernet cores (tenstorrent/tt-mlir issue 9235).
-    """
-    return ttnn.DispatchCoreConfig(ttnn.DispatchCoreType.WORKER) if backend == "emulated" else None
-
-
-def wrong_system(system: System, backend: str, found: str) -> str:
-    if backend == "emulated":
-        return (
-            f"ttnn had already looked at this machine's devices ({found}) before open_mesh could emulate "
-            f"{system.name}. Restart the kernel and open the mesh before any other ttnn call."
+def check_hardware(system: System, backend: str) -> None:
+    """Raises RuntimeError where this machine's chips, or the simulator's, are not the system."""
+    os.environ.pop("TT_METAL_MOCK_CLUSTER_DESC_PATH", None)
+    found = ttnn.cluster.get_cluster_type().name
+    if found != system.cluster_type:
+        raise RuntimeError(
+            f"This machine's {backend} is {found}, not {system.name}. Open what is there, or emulate: "
+            f'open_mesh("{system.name}", backend="emulated").'
         )
-    return (
-        f"This machine's {backend} is {found}, not {system.name}. Open what is there, or emulate: "
-        f'open_mesh("{system.name}", backend="emulated").'
-    )
 
 
 def close_mesh(mesh: ttnn.MeshDevice) -> None:
@@ -144,8 +120,6 @@ def close_mesh(mesh: ttnn.MeshDevice) -> None:
     if mesh is None or mesh is not _mesh:
         return
     _mesh, mesh.users = None, 0
-    if mesh.backend == "emulated":
-        mesh.emulator.memory.clear()  # it stays installed: ttnn itself would crash on a tensor of a closed mesh
     ttnn.close_mesh_device(mesh)
 
 
@@ -186,12 +160,7 @@ ttnn.MeshDevice.__exit__ = _leave_block
 
 @atexit.register
 def _leave_process() -> None:
-    """Closes what is open. If ttnn's threads keep the process alive after that, the alarm ends it."""
-    if _system is not None:
-        signal.signal(signal.SIGALRM, signal.SIG_DFL)
-        signal.alarm(EXIT_SECONDS)
     close_mesh(_mesh)
-    golden.uninstall()
 
 
 def run_on(system: str, function, *args, numerics: bool = True, backend: str | None = None, timeout: float = 600):

@@ -1,10 +1,43 @@
-"""Makes the real ttnn work on a machine without chips.
+"""Any ttnn program on any Tenstorrent system, on a machine without chips.
 
+    import ttnn_emulator
+    ttnn_emulator.install("galaxy")     # before the first device; then ttnn as ever
+
+The real ttnn does all that its host does, on a mock cluster; torch supplies what the chips would have computed.
+
+systems.py     what can be emulated, as data
 cluster.py     the machine: a descriptor from which ttnn's mock cluster believes in chips
 toolchain.py   the compiler: null kernels where the real one is missing, and the cache folder
+session.py     install and uninstall
+devices.py     opening and closing devices
 memory.py      the values: what each chip holds behind every live device buffer
 golden.py      the arithmetic: every ttnn call's meaning in torch, chip by chip
+options.py     which options cannot change values; all others are handled or refused
 transfers.py   host to device and back
 exchange.py    ops in which chips exchange data
-ops.py         golden functions that ttnn does not carry itself
+ops.py, dit.py golden functions that ttnn does not carry itself; dit.py those of diffusion transformers
+traces.py      traces, captured and executed
+record.py      what a program calls, as data
+doctor.py      what works on this machine
+__main__.py    the command line; pytest_plugin.py: the same for pytest
 """
+
+import os
+import platform
+import sys
+
+if (sys.platform, platform.machine()) != ("linux", "x86_64") or sys.version_info[:2] not in ((3, 10), (3, 12)):
+    raise ImportError(
+        f"ttnn does not exist for Python {platform.python_version()} on {platform.system()} {platform.machine()}. "
+        "What works is Python 3.12 (or 3.10) on Linux x86-64: a Linux machine, WSL 2 on Windows, a linux/amd64 Docker "
+        "container, or Google Colab."
+    )
+
+# ttnn talks a lot at start. These two count when it is imported; set them yourself to hear more.
+os.environ.setdefault("TT_LOGGER_LEVEL", "off")  # its errors are in the exceptions too
+os.environ.setdefault("LOGURU_LEVEL", "ERROR")
+
+from ttnn_emulator.session import install, uninstall
+from ttnn_emulator.systems import SYSTEMS
+
+__all__ = ["SYSTEMS", "install", "uninstall"]

@@ -58,7 +58,7 @@ def ints(args) -> list[int]:
 
 
 @golden_over_mesh(ttnn.all_gather, ttnn.experimental.all_gather_async)
-def all_gather(input_tensor: Shards, *args, mesh_shape, dim=None, cluster_axis=None, **options) -> Shards:
+def all_gather(input_tensor: Shards, *args, mesh_shape, dim=None, cluster_axis=None) -> Shards:
     """Every chip ends with the shards of its line, joined along dim."""
     numbers = ints(args)  # the overloads agree on the order: dim, then perhaps cluster_axis
     dim = numbers[0] if dim is None else dim
@@ -71,7 +71,7 @@ def all_gather(input_tensor: Shards, *args, mesh_shape, dim=None, cluster_axis=N
 
 
 @golden_over_mesh(ttnn.reduce_scatter, ttnn.experimental.reduce_scatter_minimal_async)
-def reduce_scatter(input_tensor: Shards, *args, mesh_shape, dim=None, cluster_axis=None, **options) -> Shards:
+def reduce_scatter(input_tensor: Shards, *args, mesh_shape, dim=None, cluster_axis=None) -> Shards:
     """The sum over a line, of which every chip keeps its part along dim."""
     dim = ints(args)[0] if dim is None else dim
 
@@ -82,7 +82,7 @@ def reduce_scatter(input_tensor: Shards, *args, mesh_shape, dim=None, cluster_ax
 
 
 @golden_over_mesh(ttnn.all_reduce)
-def all_reduce(input_tensor: Shards, *, mesh_shape, cluster_axis=None, **options) -> Shards:
+def all_reduce(input_tensor: Shards, *, mesh_shape, cluster_axis=None) -> Shards:
     """The sum over a line, on every chip of it."""
 
     def reduce(line):
@@ -92,7 +92,7 @@ def all_reduce(input_tensor: Shards, *, mesh_shape, cluster_axis=None, **options
 
 
 @golden_over_mesh(ttnn.mesh_partition)
-def mesh_partition(input_tensor: Shards, dim, cluster_axis=None, *, mesh_shape, **options) -> Shards:
+def mesh_partition(input_tensor: Shards, dim, cluster_axis=None, *, mesh_shape) -> Shards:
     """Every chip keeps its own part, along dim, of what it holds."""
 
     def partition(line):
@@ -102,7 +102,7 @@ def mesh_partition(input_tensor: Shards, dim, cluster_axis=None, *, mesh_shape, 
 
 
 @golden_over_mesh(ttnn.broadcast)
-def broadcast(input_tensor: Shards, sender_coord, *, mesh_shape, cluster_axis=None, **options) -> Shards:
+def broadcast(input_tensor: Shards, sender_coord, *, mesh_shape, cluster_axis=None) -> Shards:
     """The sender's shard on every chip of the sender's line; the other lines keep what they have."""
     sender = chip_at(sender_coord, mesh_shape)
     line = next(line for line in lines(mesh_shape, cluster_axis) if sender in line)
@@ -110,7 +110,7 @@ def broadcast(input_tensor: Shards, sender_coord, *, mesh_shape, cluster_axis=No
 
 
 @golden_over_mesh(ttnn.all_broadcast)
-def all_broadcast(input_tensor: Shards, *, mesh_shape, cluster_axis=None, **options) -> tuple[Shards, ...]:
+def all_broadcast(input_tensor: Shards, *, mesh_shape, cluster_axis=None) -> tuple[Shards, ...]:
     """As many outputs as a line has chips: the k-th is, everywhere, the shard of the line's k-th chip."""
     length = len(lines(mesh_shape, cluster_axis)[0])
     return tuple(
@@ -133,7 +133,6 @@ def neighbor_pad(
     cluster_axis,
     *semaphores,
     mesh_shape,
-    **options,
 ) -> Shards:
     """A halo: each shard grows by its neighbours' edges along dim; the outermost by zeros or their own last slice."""
     shards = input_tensor
@@ -177,7 +176,7 @@ def ring_joint_attention(
     logical_l=0,
     sliding_window_size=None,
     is_cross=False,
-    **options,
+    dim=2,  # along which K and V are gathered
 ):
     """Attention over a sequence that is split along a line of chips, and a joint sequence that every chip holds.
 
@@ -185,7 +184,7 @@ def ring_joint_attention(
     last chip's block. Keys at or behind logical_n are padding. torch's attention, too, goes through the keys in the
     order given and keeps a running maximum and sum, so here the blocks are only put in the order of their arrival.
     """
-    if is_causal or is_cross or logical_l or sliding_window_size is not None or joint_strategy != "rear":
+    if is_causal or is_cross or dim != 2 or logical_l or sliding_window_size is not None or joint_strategy != "rear":
         raise NotImplementedError("only plain joint attention with joint_strategy='rear' is emulated")
     outputs, joint_outputs = [None] * len(input_tensor_q), [None] * len(input_tensor_q)
     for line in lines(mesh_shape, cluster_axis):

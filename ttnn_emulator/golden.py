@@ -17,6 +17,7 @@ import ttnn.decorators
 
 from ttnn_emulator import transfers
 from ttnn_emulator.memory import Memory, Shards, kept_as, unknown_values
+from ttnn_emulator.options import strict
 
 # Python wrappers around other ops: what they call is emulated, one by one.
 TRANSPARENT = {"ttnn.as_tensor", "ttnn.load_tensor", "ttnn.to_torch", "ttnn.pearson_correlation_coefficient"}
@@ -25,8 +26,12 @@ COMPARISON_HINTS = {"_ttnn_skip_comparison", "_ttnn_input_is_bfloat8_b"}
 # Ops whose host code brings the whole process down on a mock cluster.
 CRASHES = {"ttnn.point_to_point"}
 SILENT = {"ttnn.deallocate"}  # nothing to compute
-real_call = ttnn.decorators.FastOperation.__call__
+# An op is of the first class, or, where ttnn was imported with its fast runtime mode off, of the second.
+real_calls = {kind: kind.__call__ for kind in (ttnn.decorators.FastOperation, ttnn.decorators.Operation)}
 real_to_torch = ttnn.decorators.to_torch_for_comparison
+
+
+strictly = functools.cache(strict)
 
 
 class Depth:
@@ -42,6 +47,10 @@ class Depth:
         self.depth -= 1
 
 
+def real_call(op, *args, **kwargs):
+    return real_calls[type(op)](op, *args, **kwargs)
+
+
 class Emulator:
     """Follows every ttnn call of this process while installed."""
 
@@ -49,19 +58,27 @@ class Emulator:
         self.numerics = numerics
         self.memory = Memory()
         self.within = Depth()  # of an op, which may call other ops: only the outermost is emulated
+        self.listeners = []  # functions of (op, args, kwargs, result), called after each op
         self._stand_ins = None  # id of an input -> what ttnn's preparation of golden arguments sees of it
 
     def call(self, op, *args, **kwargs):
-        """Takes the place of ttnn's FastOperation.__call__."""
+        """Takes the place of the __call__ of ttnn's ops."""
         name = op.python_fully_qualified_name
         if self._stand_ins is not None and name == "ttnn.to_torch":
             return self._stand_ins[id(args[0])]
+        if self.within.depth or name in SILENT or name in TRANSPARENT:
+            return real_call(op, *args, **kwargs)
+        result = self.outermost(op, name, args, kwargs)
+        for listen in self.listeners:
+            listen(op, args, kwargs, result)
+        return result
+
+    def outermost(self, op, name, args, kwargs):
+        """An op that no other op has called."""
         if name in CRASHES:
             raise NotImplementedError(
                 f"{name} cannot run without chips: ttnn itself crashes. Use ttnn.broadcast to send to others."
             )
-        if self.within.depth or name in SILENT or name in TRANSPARENT:
-            return real_call(op, *args, **kwargs)
         tensors = tensors_in((args, kwargs))
         for tensor in tensors:
             if on_device(tensor) and not tensor.is_allocated():  # many ops would crash on it
@@ -69,7 +86,8 @@ class Emulator:
         if not self.numerics:
             if name == "ttnn.from_device":
                 raise RuntimeError(transfers.NO_VALUES)
-            return real_call(op, *args, **kwargs)
+            with self.within:
+                return real_call(op, *args, **kwargs)
         with self.within:
             if name in transfers.OPS:
                 return transfers.OPS[name](self.memory, functools.partial(real_call, op), *args, **kwargs)
@@ -99,7 +117,7 @@ class Emulator:
                 if getattr(op.golden_function, "over_mesh", False):
                     values = over_mesh(op, args, kwargs, shards, tuple(where.device().shape))
                 else:
-                    golden = on_copies(op) if in_place or is_backward(op) else op.golden_function
+                    golden = on_copies(op) if in_place or is_backward(op) else strictly(op.golden_function)
                     arguments = self._prepare(op, args, kwargs, shards)
                     values = per_chip(golden, arguments, list(shards.values()), len(where.device_coords()))
                 self._store(outputs, values)
@@ -145,13 +163,15 @@ class Emulator:
 
 def install(emulator: Emulator) -> None:
     """Lets every ttnn call of this process go through the emulator."""
-    ttnn.decorators.FastOperation.__call__ = lambda op, *args, **kwargs: emulator.call(op, *args, **kwargs)
+    for kind in real_calls:
+        kind.__call__ = lambda op, *args, **kwargs: emulator.call(op, *args, **kwargs)
     ttnn.decorators.to_torch_for_comparison = emulator.to_torch_for_comparison
     transfers.install(emulator)
 
 
 def uninstall() -> None:
-    ttnn.decorators.FastOperation.__call__ = real_call
+    for kind, call in real_calls.items():
+        kind.__call__ = call
     ttnn.decorators.to_torch_for_comparison = real_to_torch
     transfers.uninstall()
 
@@ -197,7 +217,7 @@ def maker(part, number_of):
 def over_mesh(op, args, kwargs, shards, mesh_shape) -> list[Shards]:
     """Each output of an op in which chips exchange data; its golden function sees the values of all chips at once."""
     args, kwargs = replaced(args, kwargs, lambda part: list(shards[id(part)]) if id(part) in shards else part)
-    result = op.golden_function(*args, mesh_shape=mesh_shape, **kwargs)
+    result = strictly(op.golden_function)(*args, mesh_shape=mesh_shape, **kwargs)
     return [Shards.of(values) for values in (result if isinstance(result, tuple) else (result,))]
 
 
@@ -207,7 +227,7 @@ def on_copies(op):
     def golden(*args, **kwargs):
         copies = replaced(args, kwargs, lambda part: part.clone() if isinstance(part, torch.Tensor) else part)
         args, kwargs = ttnn.decorators.prepare_backward_golden_inputs(copies) if is_backward(op) else copies
-        return op.golden_function(*args, **kwargs)
+        return strictly(op.golden_function)(*args, **kwargs)
 
     return golden
 

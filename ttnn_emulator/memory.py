@@ -109,8 +109,11 @@ class Memory:
         values = {id(value): value for shadow in self._shadows.values() for value in shadow.shards.distinct}
         return sum(value.nbytes for value in values.values())
 
-    def clear(self) -> None:
-        self.__init__()
+    def forget_device(self, device: ttnn.MeshDevice) -> None:
+        """Drops all values on a device that is being closed, and on what was cut out of it."""
+        gone = {device.id(), *(submesh.id() for submesh in device.get_submeshes())}
+        for buffer_id in [number for number, shadow in self._shadows.items() if shadow.device.id() in gone]:
+            self._forget(buffer_id)
 
     def _forget(self, buffer_id: int | None) -> None:
         shadow = self._shadows.pop(buffer_id, None)
@@ -122,7 +125,7 @@ class Memory:
 def unknown_values(tensor: ttnn.Tensor) -> str:
     if not tensor.is_allocated():
         return "This tensor has been deallocated. Make it again, or keep it longer."
-    if getattr(tensor.device(), "users", None) == 0:
+    if getattr(tensor.device(), "is_closed", False):
         return "This tensor's mesh has been closed. Make the tensor again on the mesh that is open now."
     return (
         f"The emulated mesh does not know the values of this tensor of shape {tuple(tensor.shape)}: it was made by a "

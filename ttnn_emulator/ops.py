@@ -29,7 +29,6 @@ def create_qkv_heads(
     num_kv_heads=None,
     transpose_k_heads=True,
     kv_tied=False,
-    **options,
 ):
     """(B, 1, S, (num_heads + 2 num_kv_heads) head_dim) -> q, k, v (B, heads, S, head_dim), k perhaps transposed."""
     num_kv_heads = num_heads if num_kv_heads is None else num_kv_heads
@@ -47,13 +46,13 @@ def split_heads(x, head_dim):
 
 
 @golden_of(ttnn.experimental.nlp_concat_heads)
-def concat_heads(input_tensor, **options):
+def concat_heads(input_tensor):
     """(B, heads, S, head_dim) -> (B, 1, S, heads head_dim)"""
     return input_tensor.transpose(1, 2).flatten(2).unsqueeze(1)
 
 
 @golden_of(ttnn.experimental.rotary_embedding_llama)
-def rotary_embedding_llama(input_tensor, cos_cache, sin_cache, trans_mat, **options):
+def rotary_embedding_llama(input_tensor, cos_cache, sin_cache, trans_mat):
     """x cos + (x T) sin, where the 32x32 matrix T swaps the two of each pair and turns one's sign, tile by tile."""
     tile = trans_mat[0, 0, :32, :32]
     turned = (input_tensor.unflatten(-1, (-1, 32)) @ tile).flatten(-2)
@@ -62,7 +61,7 @@ def rotary_embedding_llama(input_tensor, cos_cache, sin_cache, trans_mat, **opti
 
 
 @golden_of(ttnn.experimental.prepare_conv3d_weights)
-def prepare_conv3d_weights(*, weight_tensor, groups=1, C_in_block=0, alignment=32, **options):
+def prepare_conv3d_weights(*, weight_tensor, groups=1, C_in_block=0, alignment=32):
     """(C_out, C_in, D, H, W) -> (D H W C_in', C_out); blocks of C_in outermost, C_in' padded to the alignment."""
     if groups != 1:
         raise NotImplementedError("grouped 3D convolutions are not emulated")
@@ -87,10 +86,11 @@ def conv3d(
     padding_mode="zeros",
     groups=1,
     halo_buffer=None,
-    **options,
+    output_pad_h=0,
+    output_pad_w=0,
 ):
     """(N, D, H, W, C_in) -> (N, D', H', W', C_out), weights as prepare_conv3d_weights lays them out."""
-    if groups != 1 or halo_buffer is not None or any(options.get(name) for name in ("output_pad_h", "output_pad_w")):
+    if groups != 1 or halo_buffer is not None or output_pad_h or output_pad_w:
         raise NotImplementedError("groups, halo_buffer and output padding of conv3d are not emulated")
     channels = input_tensor.shape[-1]
     aligned = weight_tensor.numel() // (output_channels * kernel_size[0] * kernel_size[1] * kernel_size[2])
@@ -105,29 +105,21 @@ def conv3d(
     return F.conv3d(x, kernel, bias, stride, padding, dilation).permute(0, 2, 3, 4, 1)
 
 
-@golden_of(ttnn.experimental.minimal_matmul)
-def minimal_matmul(input_tensor, weight_tensor, bias_tensor=None, fused_activation=None, **options):
-    """x @ w + b, with an activation perhaps"""
-    if fused_activation is not None:
-        raise NotImplementedError("the fused activation of minimal_matmul is not emulated")
-    return input_tensor @ weight_tensor + (0 if bias_tensor is None else bias_tensor)
-
-
 @golden_of(ttnn.experimental.fast_reduce_nc)
-def fast_reduce_nc(input, dims, **options):
+def fast_reduce_nc(input, dims):
     """The sum over whole dimensions, which stay with length 1."""
     return input.sum(dims, keepdim=True)
 
 
 @golden_of(ttnn.experimental.rotate_half)
-def rotate_half(input_tensor, **options):
+def rotate_half(input_tensor):
     """(x1, x2) -> (-x2, x1), halves of the last dimension"""
     first, second = input_tensor.chunk(2, -1)
     return torch.cat([-second, first], -1)
 
 
 @golden_of(ttnn.experimental.view)
-def view(input_tensor, shape, **options):
+def view(input_tensor, shape):
     return input_tensor.reshape(tuple(shape))
 
 
@@ -135,7 +127,7 @@ def view(input_tensor, shape, **options):
 
 
 @golden_of(ttnn.prelu)
-def prelu(input_tensor_a, input_tensor_b, **options):
+def prelu(input_tensor_a, input_tensor_b):
     """A slope, or one per channel. ttnn's refuses a slope tensor of the input's rank, the form of the op's example."""
     slope = torch.as_tensor(input_tensor_b)
     if slope.ndim == 1 and slope.numel() > 1:
@@ -144,7 +136,7 @@ def prelu(input_tensor_a, input_tensor_b, **options):
 
 
 @golden_of(ttnn.layer_norm)
-def layer_norm(input_tensor, *, epsilon=1e-12, weight=None, bias=None, residual_input_tensor=None, **options):
+def layer_norm(input_tensor, *, epsilon=1e-12, weight=None, bias=None, residual_input_tensor=None):
     """ttnn's adds the residual to the input in place."""
     if residual_input_tensor is not None:
         input_tensor = input_tensor + residual_input_tensor
@@ -153,7 +145,7 @@ def layer_norm(input_tensor, *, epsilon=1e-12, weight=None, bias=None, residual_
 
 
 @golden_of(ttnn.experimental.rotary_embedding)
-def rotary_embedding(input_tensor, cos_cache, sin_cache, token_index=None, **options):
+def rotary_embedding(input_tensor, cos_cache, sin_cache, token_index=None):
     """x cos + rotate_half(x) sin, for all positions or for one. ttnn's knows only the form with a token index."""
     positions = slice(0, input_tensor.shape[-2]) if token_index is None else slice(token_index, token_index + 1)
     cos, sin = cos_cache[:, :, positions], sin_cache[:, :, positions]
@@ -166,7 +158,7 @@ def rotary_embedding(input_tensor, cos_cache, sin_cache, token_index=None, **opt
 @golden_of(ttnn.max_pool2d)
 def max_pool2d(
     input_tensor, batch_size, input_h, input_w, channels, kernel_size, stride, padding, dilation,
-    ceil_mode=False, return_indices=False, **options,
+    ceil_mode=False, return_indices=False,
 ):  # fmt: skip
     """(1, 1, N H W, C) or (N, H, W, C) -> (1, 1, N H' W', C), and perhaps where in H x W each maximum was"""
     x = images(input_tensor, batch_size, input_h, input_w, channels)
@@ -180,7 +172,7 @@ def max_pool2d(
 @golden_of(ttnn.avg_pool2d)
 def avg_pool2d(
     input_tensor, batch_size, input_h, input_w, channels, kernel_size, stride, padding,
-    ceil_mode=False, count_include_pad=True, divisor_override=None, **options,
+    ceil_mode=False, count_include_pad=True, divisor_override=None,
 ):  # fmt: skip
     x = images(input_tensor, batch_size, input_h, input_w, channels)
     if len(padding) == 4 and not count_include_pad:
@@ -190,19 +182,21 @@ def avg_pool2d(
 
 
 @golden_of(ttnn.adaptive_avg_pool2d)
-def adaptive_avg_pool2d(input_tensor, batch_size, input_h, input_w, channels, output_size, **options):
+def adaptive_avg_pool2d(input_tensor, batch_size, input_h, input_w, channels, output_size):
     return flat(F.adaptive_avg_pool2d(images(input_tensor, batch_size, input_h, input_w, channels), output_size))
 
 
 @golden_of(ttnn.adaptive_max_pool2d)
-def adaptive_max_pool2d(input_tensor, batch_size, input_h, input_w, channels, output_size, **options):
+def adaptive_max_pool2d(input_tensor, batch_size, input_h, input_w, channels, output_size):
     return flat(F.adaptive_max_pool2d(images(input_tensor, batch_size, input_h, input_w, channels), output_size))
 
 
 @golden_of(ttnn.grid_sample)
-def grid_sample(input_tensor, grid, mode="bilinear", padding_mode="zeros", align_corners=False, **options):
+def grid_sample(
+    input_tensor, grid, mode="bilinear", padding_mode="zeros", align_corners=False, use_precomputed_grid=False
+):
     """(N, H, W, C) sampled at (N, H', W', 2) places in [-1, 1]"""
-    if options.get("use_precomputed_grid") or grid.shape[-1] != 2:
+    if use_precomputed_grid or grid.shape[-1] != 2:
         raise NotImplementedError("grid_sample with precomputed or packed grids is not emulated")
     x = F.grid_sample(input_tensor.permute(0, 3, 1, 2).float(), grid.float(), mode, padding_mode, align_corners)
     return x.permute(0, 2, 3, 1)

@@ -1,0 +1,93 @@
+"""The command line: run a ttnn program on an emulated system, record what it calls, list systems, check this machine.
+
+python -m ttnn_emulator run --system galaxy program.py its arguments
+python -m ttnn_emulator run --system t3000 -m pytest tests
+python -m ttnn_emulator record --system t3000 --out ops.jsonl --dry program.py
+python -m ttnn_emulator systems
+python -m ttnn_emulator doctor
+"""
+
+import argparse
+import os
+import runpy
+import sys
+from pathlib import Path
+
+import ttnn_emulator
+from ttnn_emulator import doctor
+from ttnn_emulator.record import Recorder
+from ttnn_emulator.systems import SYSTEMS
+
+
+def main(arguments: list[str] | None = None) -> int:
+    options = parser().parse_args(arguments)
+    if options.command == "systems":
+        print(table())
+        return 0
+    if options.command == "doctor":
+        return doctor.main()
+    try:
+        check(options)
+        emulator = ttnn_emulator.install(options.system, numerics=not options.dry)
+        recorder = Recorder(options.out) if options.command == "record" else None
+    except (OSError, ValueError, RuntimeError) as error:
+        print(f"ttnn_emulator: {error}", file=sys.stderr)
+        return 2
+    if recorder is None:
+        run(options.program)
+        return 0
+    emulator.listeners.append(recorder)
+    try:
+        run(options.program)
+    finally:
+        recorder.close()
+        print(f"{options.out}: {recorder.count} calls", file=sys.stderr)
+    return 0
+
+
+def parser() -> argparse.ArgumentParser:
+    found = argparse.ArgumentParser(prog="python -m ttnn_emulator", description="Any ttnn program, without chips.")
+    commands = found.add_subparsers(dest="command", required=True)
+    for name, text in (("run", "run a program"), ("record", "run a program and write down what it calls")):
+        command = commands.add_parser(name, help=text)
+        command.add_argument("--system", default="galaxy", help="a name that `systems` lists; galaxy unless given")
+        command.add_argument("--dry", action="store_true", help="shapes and memory only, no values")
+        if name == "record":
+            command.add_argument("--out", required=True, help="the file to write, one line of JSON for each call")
+        command.add_argument("program", nargs=argparse.REMAINDER, help="program.py or -m module, then its arguments")
+    commands.add_parser("systems", help="what can be emulated")
+    commands.add_parser("doctor", help="what works on this machine")
+    return found
+
+
+def check(options) -> None:
+    """Raises ValueError where there is nothing to run."""
+    program = options.program
+    if not program or program == ["-m"]:
+        raise ValueError("no program. Name a file, or -m and a module.")
+    if program[0] != "-m" and not Path(program[0]).is_file():
+        raise ValueError(f"there is no file {program[0]}.")
+
+
+def run(program: list[str]) -> None:
+    """Runs program.py or -m module as Python itself would: as __main__, with its own arguments."""
+    if program[0] == "-m":
+        sys.argv, sys.path[0] = program[1:], os.getcwd()
+        runpy.run_module(program[1], run_name="__main__", alter_sys=True)
+    else:
+        sys.argv, sys.path[0] = program, str(Path(program[0]).resolve().parent)
+        runpy.run_path(program[0], run_name="__main__")
+
+
+def table() -> str:
+    """All systems, a line each: name, mesh, cores of a chip, its DRAM, what it is."""
+    rows = [("system", "mesh", "cores", "DRAM a chip", "what")]
+    for s in SYSTEMS.values():
+        mesh, grid = ("x".join(map(str, pair)) for pair in (s.mesh, s.grid))
+        rows.append((s.name, mesh, grid, f"{s.dram_bytes / 1e9:.1f} GB", f"{s.title}, {s.chip.arch}"))
+    widths = [max(map(len, column)) for column in zip(*rows)]
+    return "\n".join("  ".join(cell.ljust(width) for cell, width in zip(row, widths)).rstrip() for row in rows)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,69 @@
+"""Traces: what a program calls between begin and end is noted, and called again when the trace is executed.
+
+On a mock cluster ttnn crashes at the first op after begin_trace_capture, so it never hears of a trace. A capture here
+also runs its ops, so the tensors that it makes have values before the first execution; on chips they have none.
+"""
+
+import itertools
+
+import ttnn
+
+from ttnn_emulator.golden import replaced, tensors_in
+
+NAMES = ("begin_trace_capture", "end_trace_capture", "execute_trace", "release_trace")
+real = {name: getattr(ttnn, name) for name in NAMES}
+
+
+class Traces:
+    def __init__(self, emulator):
+        self.emulator, self.captured, self.numbers = emulator, {}, itertools.count()
+        self.capturing = None  # the calls so far of the trace that is being captured
+
+    def begin_trace_capture(self, mesh_device, *, cq_id=None):
+        if self.capturing is not None:
+            raise RuntimeError("A trace is being captured already. End it first: ttnn.end_trace_capture.")
+        self.capturing = next(self.numbers)
+        self.captured[self.capturing] = []
+        self.emulator.listeners.append(self.note)
+        return ttnn.MeshTraceId(self.capturing)
+
+    def note(self, *call):
+        self.captured[self.capturing].append(call)
+
+    def end_trace_capture(self, mesh_device, trace_id, *, cq_id=None):
+        if self.capturing != int(trace_id):
+            raise RuntimeError(f"Trace {int(trace_id)} is not being captured.")
+        self.emulator.listeners.remove(self.note)
+        self.capturing = None
+
+    def execute_trace(self, mesh_device, trace_id, *, cq_id=None, blocking=True):
+        if int(trace_id) not in self.captured or self.capturing == int(trace_id):
+            raise RuntimeError(f"There is no captured trace {int(trace_id)}: it was released, or never ended.")
+        if self.emulator.numerics:
+            replay(self.captured[int(trace_id)], self.emulator.memory)
+
+    def release_trace(self, mesh_device, trace_id):
+        self.captured.pop(int(trace_id), None)
+
+
+def replay(calls, memory) -> None:
+    """Calls all ops again, each on what the ones before it made this time, and puts the results where they were."""
+    again = {}  # id of a tensor that the capture made -> (it, the one in its place now)
+    for op, args, kwargs, result in calls:
+        args, kwargs = replaced(args, kwargs, lambda part: again[id(part)][1] if id(part) in again else part)
+        for before, now in zip(tensors_in(result), tensors_in(op(*args, **kwargs))):
+            again[id(before)] = before, now
+    for before, now in again.values():
+        if before is not now and ttnn.is_tensor_storage_on_device(before) and before.is_allocated():
+            memory.write(before, memory.read(now))
+
+
+def install(emulator) -> None:
+    traces = Traces(emulator)
+    for name in NAMES:
+        setattr(ttnn, name, getattr(traces, name))
+
+
+def uninstall() -> None:
+    for name, function in real.items():
+        setattr(ttnn, name, function)
