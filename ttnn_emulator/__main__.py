@@ -27,18 +27,18 @@ def main(arguments: list[str] | None = None) -> int:
     if options.command == "doctor":
         return doctor.main()
     try:
-        check(options)
+        program = program_of(options)
         emulator = ttnn_emulator.install(options.system, numerics=not options.dry)
         recorder = Recorder(options.out) if options.command == "record" else None
     except (OSError, ValueError, RuntimeError) as error:
         print(f"ttnn_emulator: {error}", file=sys.stderr)
         return 2
     if recorder is None:
-        run(options.program)
+        run(program)
         return 0
     emulator.listeners.append(recorder)
     try:
-        run(options.program)
+        run(program)
     finally:
         recorder.close()
         print(f"{options.out}: {recorder.count} calls", file=sys.stderr)
@@ -54,19 +54,22 @@ def parser() -> argparse.ArgumentParser:
         command.add_argument("--dry", action="store_true", help="shapes and memory only, no values")
         if name == "record":
             command.add_argument("--out", required=True, help="the file to write, one line of JSON for each call")
-        command.add_argument("program", nargs=argparse.REMAINDER, help="program.py or -m module, then its arguments")
+        command.add_argument("-m", dest="module", nargs=argparse.REMAINDER, help="a module, then its arguments")
+        command.add_argument("program", nargs=argparse.REMAINDER, help="program.py, then its arguments")
     commands.add_parser("systems", help="what can be emulated")
     commands.add_parser("doctor", help="what works on this machine")
     return found
 
 
-def check(options) -> None:
-    """Raises ValueError where there is nothing to run."""
-    program = options.program
-    if not program or program == ["-m"]:
+def program_of(options) -> list[str]:
+    """program.py or -m module, with its arguments. Raises ValueError where there is nothing to run."""
+    if options.module:
+        return ["-m", *options.module]
+    if not options.program:
         raise ValueError("no program. Name a file, or -m and a module.")
-    if program[0] != "-m" and not Path(program[0]).is_file():
-        raise ValueError(f"there is no file {program[0]}.")
+    if not Path(options.program[0]).is_file():
+        raise ValueError(f"there is no file {options.program[0]}.")
+    return options.program
 
 
 def run(program: list[str]) -> None:

@@ -1,0 +1,186 @@
+"""The emulator as a tool: programs that know nothing of it, the command line, pytest, and what is refused by name."""
+
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+import torch
+import ttnn
+
+from helpers.tensors import gather, replicate
+from tests.on_galaxy import opened
+from ttnn_emulator.options import Swallowed, reads, strict
+from ttnn_emulator.pytest_plugin import shape_of
+
+mesh = pytest.fixture(scope="module")(opened)
+
+PROGRAM = """
+import sys
+import torch
+import ttnn
+
+device = ttnn.open_device(device_id=0)
+x = torch.arange(1, 38 * 70 + 1).float().reshape(1, 1, 38, 70) / 1000
+y = ttnn.add(ttnn.from_torch(x, device=device, layout=ttnn.TILE_LAYOUT, dtype=ttnn.float32), 1.0)
+print(sys.argv[1:], torch.equal(ttnn.to_torch(y), x + 1), ttnn.CONFIG.enable_fast_runtime_mode)
+ttnn.close_device(device)
+"""
+
+
+def tool(cwd, *arguments, module="ttnn_emulator", **environment):
+    path = os.pathsep.join([os.getcwd(), os.environ.get("PYTHONPATH", "")])
+    return subprocess.run(
+        [sys.executable, "-m", module, *arguments], cwd=cwd, timeout=120, capture_output=True, text=True,
+        env=os.environ | {"PYTHONPATH": path} | environment,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("fast", [True, False])
+def test_a_program_that_knows_nothing_of_us(tmp_path, fast):
+    """With ttnn's fast runtime mode off its ops are of another class, which once went unseen and gave zeros."""
+    (tmp_path / "program.py").write_text(PROGRAM)
+    mode = json.dumps({"enable_fast_runtime_mode": fast})
+    ended = tool(tmp_path, "run", "--system", "n150", "program.py", "--some", "thing", TTNN_CONFIG_OVERRIDES=mode)
+    assert ended.stdout.splitlines()[-1] == f"['--some', 'thing'] True {fast}", ended.stderr[-2000:]
+
+
+def test_what_a_program_calls_is_written_down(tmp_path):
+    (tmp_path / "program.py").write_text(PROGRAM)
+    ended = tool(tmp_path, "record", "--system", "n150", "--out", "ops.jsonl", "program.py")
+    assert ended.returncode == 0, ended.stderr[-2000:]
+    calls = [json.loads(line) for line in (tmp_path / "ops.jsonl").read_text().splitlines()]
+    assert [call["op"] for call in calls] == ["ttnn.from_torch", "ttnn.add", "ttnn.from_device"]
+    add = calls[1]
+    assert add["options"] == {"1": 1.0}
+    assert add["inputs"][0]["shape"] == [1, 1, 38, 70] and add["inputs"][0]["padded_shape"] == [1, 1, 64, 96]
+    assert add["outputs"][0] | {"dtype": "FLOAT32", "buffer": "DRAM", "mesh": [1, 1]} == add["outputs"][0]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["run"], "no program"),
+        (["run", "nowhere.py"], "there is no file nowhere.py"),
+        (["run", "--system", "n151", "-m", "json.tool"], "no system called 'n151'"),
+        (["record", "--out", "no/folder/ops", "-m", "json.tool"], "no/folder/ops"),
+    ],
+)
+def test_bad_input_gets_one_sentence(tmp_path, arguments, said):
+    ended = tool(tmp_path, *arguments)
+    assert ended.returncode == 2 and said in ended.stderr and "Traceback" not in ended.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+TESTS = """
+import pytest, torch, ttnn
+
+@pytest.mark.parametrize("mesh_device", [(1, 2), (3, 7)], indirect=True)
+@pytest.mark.parametrize("device_params", [{"fabric_config": ttnn.FabricConfig.FABRIC_1D}], indirect=True)
+def test_sum(mesh_device):
+    x = torch.arange(2 * 32 * 32.0).reshape(1, 1, 32, 64)
+    x = ttnn.from_torch(x, device=mesh_device, layout=ttnn.TILE_LAYOUT, dtype=ttnn.float32,
+                        mesh_mapper=ttnn.ShardTensorToMesh(mesh_device, 3))
+    total = ttnn.to_torch(ttnn.get_device_tensors(ttnn.all_reduce(x))[1])
+    assert total[0, 0, 0, 0] == 0 + 32 and total[0, 0, 31, 31] == 31 * 64 + 31 + 31 * 64 + 63
+
+def test_wrong(device):
+    x = ttnn.from_torch(torch.ones(32, 32), device=device, layout=ttnn.TILE_LAYOUT)
+    assert ttnn.to_torch(ttnn.add(x, 1.0))[0, 0] == 3
+"""
+
+
+def test_pytest_with_their_fixtures(tmp_path):
+    (tmp_path / "test_it.py").write_text(TESTS)
+    ended = tool(
+        tmp_path,
+        "-p",
+        "ttnn_emulator.pytest_plugin",
+        "--system",
+        "n300",
+        "-q",
+        "-p",
+        "no:cacheprovider",
+        module="pytest",
+    )
+    assert "1 failed, 1 passed, 1 skipped" in ended.stdout, ended.stdout[-3000:] + ended.stderr[-2000:]
+    assert "test_wrong" in ended.stdout
+
+
+def test_the_mesh_that_a_test_asks_for():
+    assert shape_of(None, (4, 8)) == (4, 8)
+    assert shape_of(3, (4, 8)) == (1, 3)
+    assert shape_of((2, 4), (4, 8)) == (2, 4)
+
+
+# Options
+
+
+def test_an_option_that_matters_is_refused():
+    def golden(x, **options):
+        return x + 1
+
+    assert strict(golden)(1, memory_config="anything", num_links=4, bias=None, flag=False) == 2
+    with pytest.raises(Swallowed, match="its option logical_h=6 is not emulated"):
+        strict(golden)(1, logical_h=6)
+
+
+def test_a_function_that_reads_its_options_is_left_alone():
+    def golden(x, **options):
+        return x + options["more"]
+
+    assert reads(golden, "options") and strict(golden) is golden
+
+
+def test_a_halo_over_less_than_all_rows_is_refused(mesh):
+    """logical_h says how many rows are no padding; it was swallowed, and the values were wrong."""
+    x = ttnn.to_layout(replicate(torch.randn(1, 2, 8, 8, 32), mesh), ttnn.ROW_MAJOR_LAYOUT)
+    grid = mesh.compute_with_storage_grid_size()
+    cores = ttnn.CoreRangeSet({ttnn.CoreRange(ttnn.CoreCoord(0, 0), ttnn.CoreCoord(grid.x - 1, grid.y - 1))})
+    semaphores = [[ttnn.create_global_semaphore(mesh, cores, 0)] for _ in range(2)]
+    with pytest.raises(RuntimeError, match="logical_h=6 is not emulated"):
+        ttnn.experimental.neighbor_pad_async(x, [2], [1], [1], "zeros", [0], *semaphores, num_links=[1], logical_h=6)
+
+
+def test_a_seed_gives_the_same_numbers_each_time(mesh):
+    first, again, other = (gather(ttnn.rand((3, 40), device=mesh, seed=seed)) for seed in (5, 5, 6))
+    assert torch.equal(first, again) and not torch.equal(first, other)
+
+
+# Traces
+
+
+def test_a_trace_computes_with_what_is_in_its_inputs_then(mesh):
+    x, other = (torch.randn(1, 1, 37, 70, generator=torch.Generator().manual_seed(seed)) for seed in (1, 2))
+    source = replicate(x, mesh, dtype=ttnn.float32)
+    trace = ttnn.begin_trace_capture(mesh, cq_id=0)
+    doubled = ttnn.add(source, source)
+    result = ttnn.add(doubled, 1.0)
+    ttnn.deallocate(doubled)  # a trace goes on without it
+    ttnn.end_trace_capture(mesh, trace, cq_id=0)
+    ttnn.copy_host_to_device_tensor(ttnn.from_torch(other, layout=ttnn.TILE_LAYOUT, dtype=ttnn.float32), source)
+    before = gather(result)
+    ttnn.execute_trace(mesh, trace, cq_id=0, blocking=True)
+    torch.testing.assert_close(before, 2 * x + 1)  # untouched until it is executed
+    torch.testing.assert_close(gather(result), 2 * other + 1)
+    ttnn.release_trace(mesh, trace)
+    with pytest.raises(RuntimeError, match="no captured trace"):
+        ttnn.execute_trace(mesh, trace, cq_id=0)
+
+
+def test_one_trace_at_a_time(mesh):
+    trace = ttnn.begin_trace_capture(mesh)
+    try:
+        with pytest.raises(RuntimeError, match="End it first"):
+            ttnn.begin_trace_capture(mesh)
+        with pytest.raises(RuntimeError, match="never ended"):
+            ttnn.execute_trace(mesh, trace)
+    finally:
+        ttnn.end_trace_capture(mesh, trace)
+        ttnn.release_trace(mesh, trace)
+
+
+def test_what_would_crash_is_refused(mesh):
+    with pytest.raises(NotImplementedError, match="load_sub_device_manager"):
+        mesh.load_sub_device_manager(0)
