@@ -6,11 +6,10 @@ import pytest
 import torch
 from diffusers import SD3Transformer2DModel, UNet2DConditionModel
 
-from helpers.frames import published
 from helpers.frames.stills import SD3
 from helpers.layers.weights import Model, reference_shapes
 from helpers.mesh import run_on
-from helpers.planner import Shapes, measure
+from helpers.planner import Shapes, measure, published
 from helpers.planner.mirror import mirrored
 from helpers.planner.plans import (
     FORMATS,
