@@ -217,3 +217,35 @@ def padded(x, padding, value):
         return x, tuple(padding)
     top, bottom, left, right = padding
     return F.pad(x, (left, right, top, bottom), value=value), 0
+
+
+@golden_of(ttnn.reshape)
+def reshape(input_tensor, shape, padded_shape=None, *, pad_value=None):
+    """The same values in another shape; with a padded shape, what is left where rows of the same tiles become padding.
+
+    Raises NotImplementedError where padding would become data.
+    """
+    shape = tuple(shape)
+    if padded_shape is None or -1 in shape or math.prod(shape) == input_tensor.numel():
+        return input_tensor.reshape(shape)
+    if len(shape) != input_tensor.ndim or any(new > old for new, old in zip(shape, input_tensor.shape)):
+        raise NotImplementedError("a reshape that declares padding to be data is not emulated")
+    return input_tensor[tuple(map(slice, shape))].clone()
+
+
+@golden_of(ttnn.sampling)
+def sampling(input_values_tensor, input_indices_tensor, *, k, p, temp, seed=None):
+    """(1, 1, users, V) scores -> (1, 1, 1, users), an index drawn for each from its k best, and of these from the
+    fewest that reach probability p. temp is one over the temperature. Which one is drawn is torch's chance, not a chip's.
+    """
+    scores = input_values_tensor[0, 0].float() * temp.float().flatten()[:, None]
+    order = scores.argsort(-1, descending=True, stable=True)
+    ranked = scores.gather(-1, order)
+    ranked[torch.arange(ranked.shape[-1]) >= k.long().flatten()[:, None]] = -math.inf
+    shares = ranked.softmax(-1)
+    shares = shares * (shares.cumsum(-1) - shares < p.float().flatten()[:, None])
+    with torch.random.fork_rng(enabled=bool(seed)):
+        if seed:
+            torch.manual_seed(seed)
+        drawn = order.gather(-1, shares.multinomial(1))
+    return input_indices_tensor[0, 0].long().gather(-1, drawn).reshape(1, 1, 1, -1)
