@@ -235,8 +235,9 @@ def reshape(input_tensor, shape, padded_shape=None, *, pad_value=None):
 
 @golden_of(ttnn.sampling)
 def sampling(input_values_tensor, input_indices_tensor, *, k, p, temp, seed=None):
-    """(1, 1, users, V) scores -> (1, 1, 1, users), an index drawn for each from its k best, and of these from the
-    fewest that reach probability p. temp is one over the temperature. Which one is drawn is torch's chance, not a chip's.
+    """(1, 1, users, V) scores -> (1, 1, 1, users), for each an index drawn from the fewest of its k best that reach p.
+
+    temp is one over the temperature. Which one is drawn is torch's chance, not a chip's.
     """
     scores = input_values_tensor[0, 0].float() * temp.float().flatten()[:, None]
     order = scores.argsort(-1, descending=True, stable=True)

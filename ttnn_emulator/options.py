@@ -28,7 +28,7 @@ INERT = frozenset(
     mm_credit_counters optional_rs_output_tensor using_persistent_buffers chunk_width_in_mm_blocks
     math_approx_mode fast_and_approximate_mode fast_approx deallocate_input reallocate_halo_output in_place
     applied_shard_scheme use_core_locs return_mesh_tensor skip_tiling use_multicore
-    out num_out_blocks inplace negative_mask reciprocals use_welford
+    out num_out_blocks inplace negative_mask reciprocals use_welford use_column_major_ccl
     """.split()  # noqa: SIM905
 )
 
