@@ -13,15 +13,16 @@ from helpers.mochi import upstream, ways
 from helpers.mochi.pipeline import Request
 from ttnn_emulator.systems import SYSTEMS
 
-# The signatures are those of tenstorrent/tt-metal models/tt_dit/pipelines/mochi/pipeline_mochi.py@0d617aff.
+# The signatures are those of tenstorrent/tt-metal models/tt_dit/pipelines/mochi/pipeline_mochi.py@79925a3f.
 STAND_IN = """
 from types import SimpleNamespace
 import numpy
 calls = []
 class MochiPipeline:
     @staticmethod
-    def create_pipeline(mesh_device, checkpoint_name, sp_axis=None, tp_axis=None, num_links=None):
-        calls.append((mesh_device, checkpoint_name))
+    def create_pipeline(mesh_device, checkpoint_name, sp_axis=None, tp_axis=None, num_links=None,
+                        use_reference_vae=False):
+        calls.append((mesh_device, checkpoint_name, use_reference_vae))
         return MochiPipeline()
     def __call__(self, prompt=None, negative_prompt=None, height=None, width=None, num_frames=19,
                  num_inference_steps=64, guidance_scale=4.5, seed=None, output_type="pil", callback_on_step_end=None):
@@ -29,7 +30,27 @@ class MochiPipeline:
         if callback_on_step_end:
             assert callback_on_step_end(self, 3, 700, {"latents": "x"}) == {"latents": "x"}
         assert output_type == "np"
-        return SimpleNamespace(frames=numpy.linspace(0, 1, num_frames * 3).reshape(1, num_frames, 1, 1, 3))
+        shape = (1, num_frames, height, width, 3)
+        return SimpleNamespace(frames=numpy.linspace(0, 1, numpy.prod(shape)).reshape(shape))
+"""
+
+# Those since tt-metal's change of May 2026, as tenstorrent/tt-inference-server's runner of Mochi calls them. It returns
+# bytes; its own decoder keeps five frames more.
+STAND_IN_SINCE = """
+import numpy
+calls = []
+class MochiPipeline:
+    def __init__(self, size):
+        self.size = size
+    @staticmethod
+    def create_pipeline(*, mesh_device, height=480, width=848, num_frames=168, max_sequence_length=256,
+                        checkpoint_name="genmo/mochi-1-preview", use_reference_vae=False):
+        calls.append((mesh_device, checkpoint_name, height, width, num_frames, max_sequence_length))
+        return MochiPipeline((1, num_frames + 5, height, width, 3))
+    def __call__(self, *, prompts, negative_prompts=(None,), num_inference_steps=50, guidance_scale=3.5, seed=0,
+                 traced=False, on_event=None):
+        calls.append((prompts, negative_prompts, num_inference_steps, guidance_scale, seed))
+        return (numpy.arange(numpy.prod(self.size)) % 251).reshape(self.size).astype("uint8")
 """
 
 
@@ -48,7 +69,7 @@ def git(checkout, *command):
 def checkout(tmp_path):
     """A folder that looks like tt-metal's at the release of the ttnn that is installed."""
     place = tmp_path / "tt-metal"
-    file = place / (upstream.MODULE.replace(".", "/") + ".py")
+    file = pipeline_file(place)
     file.parent.mkdir(parents=True)
     file.write_text(STAND_IN)
     git(place, "init", "-q")
@@ -57,6 +78,14 @@ def checkout(tmp_path):
     git(place, "tag", f"v{version('ttnn')}")
     yield place
     sys.path[:] = [entry for entry in sys.path if entry != str(place)]
+    forget_models()
+
+
+def pipeline_file(checkout):
+    return checkout / (upstream.MODULE.replace(".", "/") + ".py")
+
+
+def forget_models():
     for name in [name for name in sys.modules if name.partition(".")[0] == "models"]:
         del sys.modules[name]
 
@@ -81,11 +110,44 @@ def test_where_nothing_is_missing_it_is_called_with_what_was_asked(mesh, ready):
                       callback=lambda *seen: steps.append(seen))  # fmt: skip
     video = upstream.generate(mesh, request, **ready)
     calls = sys.modules[upstream.MODULE].calls
-    assert calls == [(mesh, str(ready["weights"])), ("a ball", "a car", 64, 48, 13, 9, 3.5, 7)]
+    assert calls == [(mesh, str(ready["weights"]), True), ("a ball", "a car", 64, 48, 13, 9, 3.5, 7)]
     assert steps == [(3, "x")]
-    assert video.dtype == torch.float32 and torch.equal(video.flatten(), torch.linspace(0, 1, 39, dtype=float).float())
+    wanted = torch.linspace(0, 1, 13 * 64 * 48 * 3, dtype=float).float().reshape(13, 64, 48, 3)
+    assert video.dtype == torch.float32 and torch.equal(video, wanted)
     upstream.generate(mesh, Request("a ball"), **ready)  # no callback: none is passed on
     assert len(calls) == 4
+
+
+def test_since_may_2026_it_wants_the_size_first_and_prompts_as_lists(mesh, ready):
+    pipeline_file(ready["checkout"]).write_text(STAND_IN_SINCE)
+    request = Request("a ball", "a car", steps=9, guidance=3.5, frames=13, height=64, width=48, seed=7)
+    video = upstream.generate(mesh, request, **ready)
+    calls = sys.modules[upstream.MODULE].calls
+    assert calls == [(mesh, str(ready["weights"]), 64, 48, 13, 256), (["a ball"], ["a car"], 9, 3.5, 7)]
+    whole = (torch.arange(18 * 64 * 48 * 3) % 251).reshape(18, 64, 48, 3) / 255
+    assert torch.equal(video, whole[5:])  # the frames asked for, as diffusers counts them
+    with pytest.raises(RuntimeError, match="shows no latents between its steps: leave the callback"):
+        upstream.generate(mesh, Request("a ball", callback=print), **ready)
+
+
+def test_what_it_cannot_do_or_return_is_named(mesh, ready):
+    file = pipeline_file(ready["checkout"])
+    file.write_text(STAND_IN_SINCE.replace(", use_reference_vae=False", ""))
+    with pytest.raises(RuntimeError, match="has no use_reference_vae, which these weights need"):
+        upstream.generate(mesh, Request("a ball"), **ready)
+    forget_models()
+    file.write_text(STAND_IN_SINCE.replace("num_frames + 5, height, width", "num_frames + 5, width, height"))
+    with pytest.raises(RuntimeError, match=r"returned frames of shape \(36, 48, 64, 3\) for \(31, 64, 48, 3\)"):
+        upstream.generate(mesh, Request("a ball", height=64, width=48), **ready)
+
+
+def test_an_emulated_mesh_runs_what_is_small(mesh, ready, monkeypatch):
+    monkeypatch.setattr(mesh, "backend", "emulated")
+    git(ready["checkout"], "tag", "-d", f"v{version('ttnn')}")  # a checkout of no known release will do here
+    assert upstream.missing(mesh, **ready) == []
+    monkeypatch.setattr(upstream, "PATIENCE", 1e-6)
+    (said,) = upstream.missing(mesh, **ready)
+    assert said == "Chips: the open mesh is emulated galaxy 4x8, and this CPU would compute these weights for days."
 
 
 def test_without_guidance_it_would_stop_at_an_assertion(mesh, ready):
@@ -94,8 +156,7 @@ def test_without_guidance_it_would_stop_at_an_assertion(mesh, ready):
 
 
 def break_import(ready):
-    file = ready["checkout"] / (upstream.MODULE.replace(".", "/") + ".py")
-    file.write_text("import a_package_that_is_not_here")
+    pipeline_file(ready["checkout"]).write_text("import a_package_that_is_not_here")
 
 
 def retag(ready):
@@ -104,15 +165,15 @@ def retag(ready):
 
 
 LACKS = {
-    "emulated": (lambda patch, mesh, ready: patch.setattr(mesh, "backend", "emulated"),
-                 "Chips: the open mesh is emulated galaxy 4x8, and it needs real ones."),
     "other system": (lambda patch, mesh, ready: patch.setattr(mesh, "system", SYSTEMS["n300"]),
                      "Chips: n300 1x2 is open, and it runs on galaxy, t3000, quietbox2."),
     "a link down": (lambda patch, mesh, ready: patch.setattr(upstream, "links", lambda mesh: links(mesh) | {
                         ((0, 3), (1, 3)): 3, ((2, 0), (2, 1)): 1}),
                     "Links: it drives 4 between neighbours, and chips (0, 3) and (1, 3) have 3 (2 such pairs)."),
     "no checkout": (lambda patch, mesh, ready: ready.update(checkout=None),
-                    "Checkout: no folder is named. Get one with: git clone https://github.com/tenstorrent/tt-metal"),
+                    "Checkout: no folder is named. Get one with: git clone --depth 1 --filter=blob:none --sparse "
+                    f"--branch v{version('ttnn')} https://github.com/tenstorrent/tt-metal && git -C tt-metal "
+                    "sparse-checkout set models/tt_dit models/common models/perf"),
     "other folder": (lambda patch, mesh, ready: ready.update(checkout="notebooks"),
                      "Checkout: notebooks has no models/tt_dit/pipelines/mochi/pipeline_mochi.py."),
     "other release": (lambda patch, mesh, ready: retag(ready),
@@ -125,9 +186,9 @@ LACKS = {
                    "Weights: There is no folder nobody/nothing, and no model of that name in the Hugging Face cache."),
     "half the weights": (lambda patch, mesh, ready: ready.update(weights=ready["weights"] / "vae"),
                          "config.json is missing. Nothing is downloaded without you: the real model's text_encoder"),
-    "host memory": (lambda patch, mesh, ready: patch.setattr(upstream, "free_memory", lambda: 12.0),
-                    "Memory: loading takes 61 GB of this computer's, 12 are free."),
-    "disk": (lambda patch, mesh, ready: patch.setattr(upstream, "free_disk", lambda folder: 3.0),
+    "host memory": (lambda patch, mesh, ready: patch.setattr(upstream, "free_memory", lambda: 1e-6),
+                    "GB of this computer's, 0 are free."),
+    "disk": (lambda patch, mesh, ready: patch.setattr(upstream, "free_disk", lambda folder: 1e-6),
              "GB left."),
 }  # fmt: skip
 
@@ -156,7 +217,7 @@ def test_two_rows_of_chips_need_a_cache_and_fewer_links(mesh, ready, monkeypatch
 
 
 def test_weights_that_are_cut_already_need_no_more_disk(mesh, ready, monkeypatch, tmp_path):
-    monkeypatch.setattr(upstream, "free_disk", lambda folder: 3.0)
+    monkeypatch.setattr(upstream, "free_disk", lambda folder: 1e-6)
     assert len(upstream.missing(mesh, **ready)) == 1
     (tmp_path / "cache" / "mochi-1-preview" / "transformer" / "mesh4x8_bf16").mkdir(parents=True)
     assert upstream.missing(mesh, **ready) == []
@@ -166,6 +227,12 @@ def test_everything_that_is_missing_is_named_at_once(mesh, monkeypatch):
     monkeypatch.delenv(upstream.CACHE, raising=False)
     with pytest.raises(RuntimeError, match="Chips: .* Checkout: .* Weights: "):
         upstream.generate(mesh, Request("a ball"), checkout=None, weights="nobody/nothing")
+
+
+def test_the_real_weights_are_counted_where_they_are_not_there(mesh, ready, monkeypatch):
+    monkeypatch.setattr(upstream, "free_memory", lambda: 12.0)
+    said = upstream.missing(mesh, ready["checkout"], "nobody/nothing")
+    assert said[-1] == "Memory: loading takes 61 GB of this computer's, 12 are free."
 
 
 def test_what_is_free_is_read_from_this_machine(tmp_path):

@@ -19,7 +19,8 @@ from transformers import AutoTokenizer, T5EncoderModel
 
 from helpers.metrics import pcc, psnr
 from helpers.mochi.pipeline import Request, by_diffusers
-from tools.foreign.setting import along, collectives, layout, main, shaken, timed
+from tools.foreign.setting import along, collectives, layout, main, timed
+from tools.foreign.shaken import shaken
 
 WEIGHTS = "models/tiny-mochi"
 PROMPT = "a red butterfly landing on a blue flower"

@@ -52,14 +52,6 @@ def along(mesh, axis: int) -> ParallelFactor:
     return ParallelFactor(factor=mesh.shape[axis], mesh_axis=axis)
 
 
-def shaken(model):
-    """A new model's norms, biases and tables are alike or zero; here they differ, so that mixing them up shows."""
-    for name, parameter in model.named_parameters():
-        if parameter.ndim == 1 or "table" in name:
-            torch.nn.init.normal_(parameter, float("norm" in name and name.endswith("weight")), 0.2)
-    return model.eval()
-
-
 def timed(function):
     """(what it returns, seconds that it took on this computer)"""
     start = time.perf_counter()

@@ -8,7 +8,8 @@ from models.tt_dit.utils.padding import PaddingConfig
 from models.tt_dit.utils.tensor import bf16_tensor
 
 from helpers.metrics import pcc
-from tools.foreign.setting import collectives, layout, main, shaken, timed
+from tools.foreign.setting import collectives, layout, main, timed
+from tools.foreign.shaken import shaken
 
 SIZES = dict(
     sample_size=32, patch_size=2, in_channels=16, num_layers=2, attention_head_dim=64, num_attention_heads=6,

@@ -6,7 +6,8 @@ from models.tt_dit.models.transformers.wan2_2 import transformer_wan
 from models.tt_dit.utils.tensor import bf16_tensor, float32_tensor
 
 from helpers.metrics import pcc
-from tools.foreign.setting import collectives, layout, main, shaken, timed
+from tools.foreign.setting import collectives, layout, main, timed
+from tools.foreign.shaken import shaken
 
 HEADS, HEAD_DIM, LAYERS, TEXT, INNER = 8, 128, 2, 192, 1536
 
