@@ -10,6 +10,7 @@ import math
 from collections import defaultdict
 
 import diffusers
+import pytest
 import torch
 
 from tools.foreign.shaken import shaken
@@ -29,6 +30,7 @@ def random(model, dtype):
     return shaken(model(num_layers=2)).to(dtype)
 
 
+@pytest.hookimpl(trylast=True)  # after -k has chosen
 def pytest_collection_modifyitems(config, items):
     from ttnn_emulator import SYSTEMS
 

@@ -14,7 +14,8 @@ import ttnn
 from models.tt_dit.parallel.config import DiTParallelConfig, ParallelFactor
 from models.tt_dit.parallel.manager import CCLManager
 
-MARK = "RESULT "
+from tools.foreign.programs import MARK
+
 SHAPES = {8: (2, 4), 32: (4, 8)}  # of the mesh, by the number of chips
 # Of each mesh: the axes along which their pipelines cut the sequence and the matrices, and the links that they drive.
 LAYOUTS = {(2, 4): (0, 1, 1), (4, 8): (1, 0, 4)}
