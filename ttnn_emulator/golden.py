@@ -15,7 +15,7 @@ import torch
 import ttnn
 import ttnn.decorators
 
-from ttnn_emulator import transfers
+from ttnn_emulator import complexes, transfers
 from ttnn_emulator.memory import Memory, Shards, kept_as, unknown_values
 from ttnn_emulator.options import strict
 
@@ -95,6 +95,8 @@ class Emulator:
 
     def emulate(self, op, args, kwargs, tensors):
         """Runs the real op, then its golden function once for each set of chips with equal inputs."""
+        if complexes.among(args, kwargs):
+            return complexes.emulate(self.memory, op, real_call, per_chip, args, kwargs)
         inputs = {id(t): t for t in tensors if on_device(t)}
         if inputs and op.golden_function is None:
             raise NotImplementedError(no_golden(op))
@@ -108,6 +110,8 @@ class Emulator:
             return result
         if op.golden_function is None:
             raise NotImplementedError(no_golden(op))
+        if getattr(op.golden_function, "sees_output_shapes", False):
+            kwargs = kwargs | {"output_shapes": [tuple(t.shape) for t in outputs]}
         where = on_chips[0]  # not an input: the op may have freed it
         shards |= {id(t): transfers.spread(transfers.host_values(t), where) for t in tensors if id(t) not in shards}
         shards = in_one_precision(shards, outputs)

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import torch
 import ttnn
 
+TILE = 32
 SWEEP_BYTES = 64 * 2**20  # look for freed buffers when so much has come on top, and no less than was held
 
 
@@ -69,7 +70,8 @@ class Memory:
             shards = Shards.of([value_at[tuple(coord)] for coord in coords])
         if shape == shards.distinct[0].shape:
             return shards
-        return shards.map(lambda value: as_shape(value, tuple(shape)))  # a view of another shape
+        padded = tuple(tensor.padded_shape)
+        return shards.map(lambda value: as_shape(value, tuple(shape), padded))  # a view of another shape
 
     def holds(self, tensor: ttnn.Tensor) -> bool:
         """Whether the values of a device tensor are known: its own, or those of the buffer that it is a view of."""
@@ -129,19 +131,28 @@ def unknown_values(tensor: ttnn.Tensor) -> str:
         return "This tensor's mesh has been closed. Make the tensor again on the mesh that is open now."
     return (
         f"The emulated mesh does not know the values of this tensor of shape {tuple(tensor.shape)}: it was made by a "
-        "call that the emulator does not follow. Make it with ttnn.from_torch(..., device=mesh)."
+        "call that the emulator does not follow, as ttnn.Tensor(..., device=mesh). Make it with "
+        "ttnn.from_torch(..., device=mesh)."
     )
 
 
-def as_shape(value: torch.Tensor, shape: tuple[int, ...]) -> torch.Tensor:
+def as_shape(value: torch.Tensor, shape: tuple[int, ...], padded: tuple[int, ...]) -> torch.Tensor:
+    """What a view of a shape, and with that a padded shape, sees of a value"""
     if tuple(value.shape) == shape:
         return value
+    if padded == in_tiles(value.shape) and all(new <= old for new, old in zip(shape, value.shape)):
+        return value[tuple(map(slice, shape))]  # the same tiles, of which less counts as data
     if value.numel() != math.prod(shape):
         raise RuntimeError(
             f"This tensor of shape {shape} looks at a buffer written with shape {tuple(value.shape)}, padding "
             "included. The emulated mesh keeps no padding: use ttnn.reshape, ttnn.slice or ttnn.pad instead."
         )
     return value.reshape(shape)
+
+
+def in_tiles(shape) -> tuple[int, ...]:
+    *leading, height, width = (1, *shape) if len(shape) == 1 else shape
+    return (*leading, height + -height % TILE, width + -width % TILE)[-len(shape) :]
 
 
 # In which torch dtype a bfloat16 tensor's values are kept and computed. As bfloat16 they need no rounding after each

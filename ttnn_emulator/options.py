@@ -27,6 +27,7 @@ INERT = frozenset(
     force_transpose use_broadcast reverse_order use_l1_small_for_semaphores mm_progress_counters
     mm_credit_counters optional_rs_output_tensor using_persistent_buffers chunk_width_in_mm_blocks
     math_approx_mode fast_and_approximate_mode fast_approx deallocate_input reallocate_halo_output in_place
+    use_multicore use_pack_untilize reshape_tile_mode skip_padding_fill
     applied_shard_scheme use_core_locs return_mesh_tensor skip_tiling
     """.split()  # noqa: SIM905
 )

@@ -47,10 +47,10 @@ def from_torch(memory, real, *args, device=None, memory_config=None, **kwargs):
     return result
 
 
-def dump_tensor(memory, real, path, tensor, *args, **kwargs):
+def dump_tensor(memory, real, file_name, tensor, **kwargs):
     if ttnn.is_tensor_storage_on_device(tensor):
         tensor = to_host(memory, tensor)
-    return real(path, tensor, *args, **kwargs)
+    return real(file_name, tensor, **kwargs)
 
 
 def from_device(memory, real, tensor, *args, **kwargs):
@@ -78,9 +78,23 @@ def allocate(memory, real, *args, **kwargs):
     return result
 
 
+def reshaped(memory, real, input_tensor, *args, **kwargs):
+    """A view of the same buffer, or a copy. Raises RuntimeError for a view that would make data of padding."""
+    result = real(input_tensor, *args, **kwargs)
+    if not ttnn.is_tensor_storage_on_device(result):
+        return result
+    if memory.holds(result):
+        memory.read(result)
+    else:
+        shape = tuple(result.shape)
+        memory.write(result, memory.read(input_tensor).map(lambda value: value.reshape(shape)))
+    return result
+
+
 OPS = {
     "ttnn.from_torch": from_torch,
     "ttnn.from_device": from_device,
+    "ttnn.reshape": reshaped,
     "ttnn.dump_tensor": dump_tensor,
     "ttnn.copy_host_to_device_tensor": copy_host_to_device_tensor,
     "ttnn.copy_device_to_host_tensor": copy_device_to_host_tensor,
@@ -128,12 +142,10 @@ def install(emulator) -> None:
         return result
 
     def reshape(tensor, *args, **kwargs):
-        result = real_methods["reshape"](tensor, *args, **kwargs)
-        if emulator.numerics and followed(tensor) and not emulator.memory.holds(result):  # a copy, not a view
-            with emulator.within:
-                shape = tuple(result.shape)
-                emulator.memory.write(result, emulator.memory.read(tensor).map(lambda value: value.reshape(shape)))
-        return result
+        if not emulator.numerics or not followed(tensor):
+            return real_methods["reshape"](tensor, *args, **kwargs)
+        with emulator.within:
+            return reshaped(emulator.memory, real_methods["reshape"], tensor, *args, **kwargs)
 
     def load(path, device=None):
         result = real_load(path, device)
