@@ -21,6 +21,7 @@ ops.py         golden functions that ttnn does not carry itself; of them
   pictures.py  pools, sampling, turning
   backward.py  gradients
 complexes.py   ops on complex tensors
+padding.py     what stands in the padding of tiles, and warnings where it counts on chips
 traces.py      traces, captured and executed
 record.py      what a program calls, as data
 doctor.py      what works on this machine

@@ -48,6 +48,7 @@ class Shadow:
     coords: list[ttnn.MeshCoordinate] | None  # of the chips; None where it is the whole mesh
     place: tuple  # (device id, buffer type, address)
     device: ttnn.MeshDevice
+    padding: float | None = None  # what stands in the padding of its tiles (padding.py)
 
 
 class Memory:
@@ -77,8 +78,11 @@ class Memory:
         """Whether the values of a device tensor are known: its own, or those of the buffer that it is a view of."""
         return tensor.buffer_unique_id() in self._shadows
 
-    def write(self, tensor: ttnn.Tensor, shards: Shards) -> None:
-        """Stores what each chip holds. Raises RuntimeError where a value's shape is not the tensor's."""
+    def write(self, tensor: ttnn.Tensor, shards: Shards, padding: float | None = None) -> None:
+        """Stores what each chip holds, and what stands in the padding of its tiles where that is known.
+
+        Raises RuntimeError where a value's shape is not the tensor's.
+        """
         for shape in {value.shape for value in shards.distinct}:
             if tensor.shape != shape:
                 wanted, got = tuple(tensor.shape), tuple(shape)
@@ -89,10 +93,20 @@ class Memory:
         self._forget(self._at.get(place))
         self._at[place] = tensor.buffer_unique_id()
         coords = None if len(shards.which) == device.get_num_devices() else tensor.device_coords()
-        self._shadows[self._at[place]] = Shadow(shards, coords, place, device)
+        self._shadows[self._at[place]] = Shadow(shards, coords, place, device, padding)
         self._held += shards.num_bytes
         if self._held > self._sweep_at:
             self.sweep()
+
+    def padding(self, tensor: ttnn.Tensor) -> float | None:
+        """What stands in the padding of a tensor's tiles, where it is one number and known."""
+        shadow = self._shadows.get(tensor.buffer_unique_id()) if tensor.is_allocated() else None
+        if shadow is None or math.prod(tensor.shape) != shadow.shards.distinct[0].numel():  # a view of less
+            return None
+        return shadow.padding
+
+    def note_padding(self, tensor: ttnn.Tensor, padding: float | None) -> None:
+        self._shadows[tensor.buffer_unique_id()].padding = padding
 
     def sweep(self) -> None:
         """Drops the values of buffers that ttnn has freed. C++ frees them unseen, so ttnn's own list is asked."""
