@@ -165,8 +165,7 @@ def as_shape(value: torch.Tensor, shape: tuple[int, ...], padded: tuple[int, ...
 
 
 def in_tiles(shape) -> tuple[int, ...]:
-    *leading, height, width = (1, *shape) if len(shape) == 1 else shape
-    return (*leading, height + -height % TILE, width + -width % TILE)[-len(shape) :]
+    return (*shape[:-2], *(length + -length % TILE for length in shape[-2:]))
 
 
 # In which torch dtype a bfloat16 tensor's values are kept and computed. As bfloat16 they need no rounding after each
