@@ -19,6 +19,7 @@ import yaml
 
 import ttnn_emulator
 from helpers.collectives import Traffic
+from ttnn_emulator.session import end_in_time
 from ttnn_emulator.systems import System, find_system
 
 BACKENDS = ("silicon", "simulator", "emulated")
@@ -160,6 +161,8 @@ ttnn.MeshDevice.__exit__ = _leave_block
 
 @atexit.register
 def _leave_process() -> None:
+    if _system is not None:  # whatever the backend: where ttnn has looked at chips, its threads may not end
+        end_in_time()
     close_mesh(_mesh)
 
 

@@ -347,13 +347,20 @@ def read_on_one_chip(mesh):
 def test_dump_and_load(mesh, tmp_path):
     x = randn(1, 1, 256, 256)
     path = tmp_path / "x.tensorbin"
-    ttnn.dump_tensor(path, shard(x, mesh, tp=2, sp=3))
+    ttnn.dump_tensor(file_name=path, tensor=shard(x, mesh, tp=2, sp=3))
     on_host, on_mesh = ttnn.load_tensor(path), ttnn.load_tensor(path, device=mesh)
     assert not on_device(on_host) and on_device(on_mesh)
     assert torch.equal(gather(on_mesh, tp=2, sp=3).float(), x)
     assert torch.equal(gather(ttnn.to_device(on_host, mesh), tp=2, sp=3).float(), x)
     for move in (lambda t: ttnn.to_device(t, mesh), lambda t: t.to(mesh)):  # there and back, cut all the time
         assert torch.equal(gather(move(ttnn.from_device(on_mesh)), tp=2, sp=3).float(), x)
+
+
+def test_a_tensor_that_its_class_makes_on_the_mesh_is_refused_where_it_is_read(mesh):
+    made = ttnn.Tensor(randn(32, 64), device=mesh, layout=TILE)
+    for use in (made.to_torch, lambda: ttnn.relu(made)):
+        with pytest.raises(RuntimeError, match=r"ttnn.Tensor\(..., device=mesh\). Make it with ttnn.from_torch"):
+            use()
 
 
 def test_as_tensor_with_a_cache_file(mesh, tmp_path):

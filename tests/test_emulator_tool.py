@@ -58,6 +58,73 @@ def test_what_a_program_calls_is_written_down(tmp_path):
     assert add["outputs"][0] | {"dtype": "FLOAT32", "buffer": "DRAM", "mesh": [1, 1]} == add["outputs"][0]
 
 
+MESHES = """
+import torch, ttnn
+
+ttnn.set_fabric_config(ttnn.FabricConfig.FABRIC_1D)
+x = torch.randn(1, 8, 40, 70, generator=torch.Generator().manual_seed(1))
+
+def place(mesh, factor=1.0):
+    x_on_it = ttnn.from_torch(x, device=mesh, layout=ttnn.TILE_LAYOUT, dtype=ttnn.float32,
+                              mesh_mapper=ttnn.ShardTensorToMesh(mesh, 1))
+    return ttnn.multiply(x_on_it, factor)
+
+def values(t):
+    return [ttnn.to_torch(part) for part in ttnn.get_device_tensors(t)]
+
+def gathered(t, axis):
+    return values(ttnn.all_gather(t, 1, cluster_axis=axis, topology=ttnn.Topology.Linear))
+
+def same(parts, wanted):
+    assert len(parts) == len(wanted) and all(map(torch.equal, parts, wanted))
+
+# One mesh, in other shapes: rows of x lie along it chip by chip, whatever its shape.
+mesh = ttnn.open_mesh_device(ttnn.MeshShape(2, 4))
+rows = list(x.chunk(8, 1))
+for shape in ((2, 4), (1, 8), (4, 2)):
+    if tuple(mesh.shape) != shape:
+        mesh.reshape(ttnn.MeshShape(*shape))
+    assert tuple(mesh.shape) == shape
+    t = place(mesh, -3.0)
+    same(values(t), [-3 * row for row in rows])
+    high, wide = shape
+    same(gathered(t, 1), [-3 * row for row in x.chunk(high, 1) for _ in range(wide)])
+    if high > 1:
+        columns = [torch.cat(rows[chip % wide :: wide], 1) for chip in range(8)]
+        same(gathered(t, 0), [-3 * column for column in columns])
+ttnn.close_mesh_device(mesh)
+
+# Meshes cut out of one: each holds and computes its own.
+mesh = ttnn.open_mesh_device(ttnn.MeshShape(2, 4))
+left, right = mesh.create_submeshes(ttnn.MeshShape(2, 2))
+corner = mesh.create_submesh(ttnn.MeshShape(1, 2), ttnn.MeshCoordinate(1, 2))
+chips = [[m.get_device_id(ttnn.MeshCoordinate(*at)) for at in ttnn.MeshCoordinateRange(m.shape)]
+         for m in (left, right, corner)]
+whole = [[mesh.get_device_id(ttnn.MeshCoordinate(r, c)) for c in range(4)] for r in range(2)]
+assert chips == [whole[0][:2] + whole[1][:2], whole[0][2:] + whole[1][2:], whole[1][2:]]
+tensors = {m: place(m, factor) for m, factor in ((left, 2.0), (right, 5.0), (corner, 7.0))}
+for (m, t), factor in zip(tensors.items(), (2, 5, 7)):
+    parts = x.chunk(m.get_num_devices(), 1)
+    same(values(t), [factor * part for part in parts])
+    width = m.shape[1]
+    rows = [torch.cat(parts[n : n + width], 1) for n in range(0, len(parts), width)]
+    same(gathered(t, 1), [factor * row for row in rows for _ in range(width)])
+    assert torch.equal(ttnn.to_torch(t, mesh_composer=ttnn.ConcatMeshToTensor(m, 1)), factor * x)
+corner.reshape(ttnn.MeshShape(2, 1))
+t = place(corner, 0.5)
+same(gathered(t, 0), [0.5 * x] * 2)
+for m in (left, right, corner, mesh):
+    ttnn.close_mesh_device(m)
+print("all right")
+"""
+
+
+def test_meshes_in_other_shapes_and_cut_out_of_others(tmp_path):
+    (tmp_path / "program.py").write_text(MESHES)
+    ended = tool(tmp_path, "run", "--system", "t3000", "program.py")
+    assert ended.returncode == 0 and ended.stdout.splitlines()[-1] == "all right", ended.stderr[-3000:]
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [

@@ -4,6 +4,7 @@ Weights are random, and no bias or norm is at its neutral value. Each system is 
 tests look at.
 """
 
+import json
 import shutil
 
 import pytest
@@ -18,7 +19,7 @@ from transformers import CLIPTextConfig, CLIPTextModelWithProjection, CLIPTokeni
 
 from helpers.frames.stills import SD3, Request, StableDiffusion3, still
 from helpers.frames.transformer import Transformer
-from helpers.frames.vae import Decoder, check_config
+from helpers.frames.vae import Decoder
 from helpers.layers.weights import Weights, find_folder
 from helpers.mesh import run_on
 from helpers.metrics import pcc, psnr
@@ -264,14 +265,35 @@ def test_folders_that_are_not_what_they_should_be(sd3, tmp_path, monkeypatch):
 def test_what_no_folder_makes():
     with pytest.raises(ValueError, match="0 steps are too few. Try 20."):
         Request(PROMPT, steps=0)
-    with pytest.raises(ValueError, match="normed here by rms_norm or not at all, not by layer_norm"):
-        Transformer(None, {}, {"qk_norm": "layer_norm"})
-    config = dict(autoencoder().config)
-    check_config(config)
-    for change, message in (
-        ({"act_fn": "relu"}, "made for act_fn silu, and the vae has relu"),
-        ({"up_block_types": ["AttnUpDecoderBlock2D"] * 3}, "made for up_block_types .* has .*AttnUp"),
-        ({"block_out_channels": [32, 48, 64]}, "Channels of .* are not all whole tiles of 32"),
-    ):
-        with pytest.raises(ValueError, match=message):
-            check_config(config | change)
+
+
+# A field of a config, a value that would load, run and be wrong or fail in other words, and what is said
+WRONG = [
+    ("transformer", {"qk_norm": "layer_norm"}, "qk_norm is 'layer_norm'. What works here is None or 'rms_norm'"),
+    ("transformer", {"out_channels": 8}, "out_channels is 8. What works here is None, or the same as in_channels"),
+    (
+        "transformer",
+        {"caption_projection_dim": 64},
+        "caption_projection_dim is 64. .* is num_attention_heads x",
+    ),
+    ("vae", {"act_fn": "relu"}, "act_fn is 'relu'. What works here is 'silu' or 'swish'"),
+    ("vae", {"up_block_types": ["AttnUpDecoderBlock2D"] * 3}, "up_block_types is .*Attn.* UpDecoderBlock2D only"),
+    ("vae", {"block_out_channels": [32, 48, 64]}, "block_out_channels is .* is multiples of 32"),
+    ("vae", {"mid_block_add_attention": False}, "mid_block_add_attention is False. What works here is True"),
+    ("vae", {"scaling_factor": 0.0}, "scaling_factor is 0.0. What works here is a number that is not 0"),
+]
+
+
+@pytest.mark.parametrize(("part", "change", "message"), WRONG)
+def test_a_config_that_the_code_is_not_made_for(sd3, tmp_path, part, change, message):
+    shutil.copytree(sd3, tmp_path / "sd3")
+    path = tmp_path / "sd3" / part / "config.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | change))
+    with pytest.raises(ValueError, match=f"{part}/config.json: {message}"):
+        StableDiffusion3(None, tmp_path / "sd3")
+
+
+@pytest.mark.parametrize("code", [Transformer, Decoder])
+def test_a_config_that_comes_without_a_folder(code):
+    with pytest.raises(ValueError, match="(qk_norm|act_fn) is 'nonsense'"):
+        code(None, {}, {"qk_norm": "nonsense", "act_fn": "nonsense"})

@@ -184,14 +184,22 @@ def test_a_process_ends_by_itself_and_leaves_nothing_behind(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_process_that_would_hang_is_ended(tmp_path):
+@pytest.mark.parametrize(
+    "opened",
+    [
+        'helpers.mesh.open_mesh("n150")',
+        'ttnn_emulator.install("n150")',  # by a program that knows only the emulator
+        'helpers.mesh._system = "chips"',  # silicon: opened without the emulator
+    ],
+)
+def test_a_process_that_would_hang_is_ended(tmp_path, opened):
     ended = python(
-        """
+        f"""
         import atexit, time
         atexit.register(time.sleep, 60)  # runs last: stands for ttnn's threads that do not end
-        import helpers.mesh
-        helpers.mesh.EXIT_SECONDS = 1
-        mesh = helpers.mesh.open_mesh("n150")
+        import helpers.mesh, ttnn_emulator
+        ttnn_emulator.session.EXIT_SECONDS = 1
+        kept = {opened}
         """,
         tmp_path,
         timeout=50,

@@ -43,11 +43,11 @@ def with_random_rest(model):
 # --- text ------------------------------------------------------------------------------------------
 
 
-def t5(d_model, heads, d_ff, layers):
+def t5(d_model, heads, d_ff, layers, activation="gated-gelu"):
     torch.manual_seed(d_model)
     config = T5Config(
         d_model=d_model, d_kv=32, num_heads=heads, d_ff=d_ff, num_layers=layers, vocab_size=77,
-        feed_forward_proj="gated-gelu", relative_attention_num_buckets=16, relative_attention_max_distance=40,
+        feed_forward_proj=activation, relative_attention_num_buckets=16, relative_attention_max_distance=40,
     )  # fmt: skip
     return with_random_rest(T5EncoderModel(config))
 
@@ -65,7 +65,10 @@ def encoded(mesh, model):
     return T5Encoder(mesh, model.state_dict(), model.config)(ids, mask).float()
 
 
-@pytest.mark.parametrize("sizes", [(128, 8, 160, 3), (96, 4, 352, 1), (64, 8, 96, 5)])
+@pytest.mark.parametrize(
+    "sizes",
+    [(128, 8, 160, 3), (96, 4, 352, 1), (64, 8, 96, 5), (128, 4, 96, 2, "gated-silu"), (64, 4, 160, 2, "gated-relu")],
+)
 def test_text_encoder(galaxy, sizes):
     model = t5(*sizes)
     ids, mask = text()

@@ -12,7 +12,7 @@ from safetensors.torch import load_file, save_file
 from helpers.layers.weights import Weights, find_folder, reference_shapes
 from helpers.mesh import close_mesh, open_mesh, run_on
 from helpers.metrics import psnr
-from helpers.mochi.pipeline import Mochi, Request, first_noise, generate
+from helpers.mochi.pipeline import Mochi, Request, check_together, first_noise, generate
 from helpers.mochi.transformer import Transformer
 
 pytestmark = pytest.mark.filterwarnings("ignore:In CPU autocast")
@@ -168,6 +168,75 @@ def damage(folder, tmp_path, part, change):
 def test_weights_that_do_not_fit(folder, tmp_path, part, change, message):
     with pytest.raises(ValueError, match=message):
         damage(folder, tmp_path, part, change)
+
+
+WRONG = [
+    ("text_encoder", {"feed_forward_proj": "relu"}, "is_gated_act is False. What works here is True"),
+    ("text_encoder", {"feed_forward_proj": "gated-tanh"}, "dense_act_fn is 'tanh'. .* 'gelu_new' or .*'silu'"),
+    ("text_encoder", {"feed_forward_proj": "gelu-gated"}, "makes no T5EncoderModel: .*feed_forward_proj.: gelu-gated"),
+    ("transformer", {"activation_fn": "geglu"}, "activation_fn is 'geglu'. What works here is 'swiglu'"),
+    ("transformer", {"activation_fn": "nonsense"}, "activation_fn is 'nonsense'. What works here is 'swiglu'"),
+    ("transformer", {"out_channels": 24}, "out_channels is 24. What works here is None, or the same as in_channels"),
+    ("transformer", {"num_layers": "two"}, "makes no MochiTransformer3DModel: "),
+    ("vae", {"act_fn": "relu"}, "act_fn is 'relu'. What works here is 'silu' or 'swish'"),
+    ("vae", {"act_fn": "gelu"}, "act_fn is 'gelu'. What works here is 'silu' or 'swish'"),
+    ("vae", {"latent_channels": 4}, "latents_mean is .* as many numbers as latent_channels says"),
+    ("vae", {"latents_mean": [0.5] * 4}, r"latents_mean is \[0.5, .* as many numbers as latent_channels says"),
+    ("vae", {"latents_std": [0.5] * 11}, r"latents_std is \[0.5, .* as many numbers as latent_channels says"),
+    ("vae", {"scaling_factor": 0}, "scaling_factor is 0. What works here is a number that is not 0"),
+    ("vae", {"decoder_block_out_channels": [32, 40, 64, 64]}, "decoder_block_out_channels is .* multiples of 32"),
+    ("vae", {"spatial_expansions": [4, 2]}, r"spatial_expansions is \[4, 2\]. .* one number less than decoder_block"),
+]
+
+
+@pytest.mark.parametrize(("part", "change", "message"), WRONG)
+def test_a_config_that_the_code_is_not_made_for(folder, tmp_path, part, change, message):
+    """Each would load and be wrong, or fail in the words of something else. It is said before anything is loaded."""
+    for name in ("text_encoder", "transformer", "vae"):
+        (tmp_path / name).mkdir()
+        for file in (folder / name).iterdir():
+            (tmp_path / name / file.name).symlink_to(file)
+    path = tmp_path / part / "config.json"
+    config = json.loads(path.read_text()) | change
+    if part == "text_encoder":
+        del config["dense_act_fn"], config["is_gated_act"]
+    path.unlink()
+    path.write_text(json.dumps(config))
+    with pytest.raises(ValueError, match=f"{tmp_path}/{part}/config.json:? {message}"):
+        Mochi(None, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("part", "change", "message"),
+    [
+        ("transformer", {"patch_size": 4}, "patch_size is 4. What works here is 2"),
+        ("transformer", {"text_embed_dim": 96}, "text_embed_dim is 96. What works here is 128"),
+        (
+            "vae",
+            {"latent_channels": 4, "latents_mean": None, "latents_std": None},
+            "latent_channels is 4. .* is 12",
+        ),
+        ("vae", {"temporal_expansions": [1, 2, 2]}, r"temporal_expansions is \[1, 2, 2\]. .* whose product is 6"),
+        ("vae", {"out_channels": 4}, "out_channels is 4. What works here is 3"),
+    ],
+)
+def test_parts_that_do_not_fit_together(folder, part, change, message):
+    names = ("text_encoder", "transformer", "vae")
+    configs = {name: json.loads((folder / name / "config.json").read_text()) for name in names}
+    check_together(folder, *configs.values())
+    configs[part] |= change
+    with pytest.raises(ValueError, match=f"{part}/config.json: {message}"):
+        check_together(folder, *configs.values())
+
+
+def test_a_config_may_leave_out_what_is_the_default(folder, tmp_path):
+    shutil.copytree(folder / "transformer", tmp_path / "transformer")
+    path = tmp_path / "transformer" / "config.json"
+    config = json.loads(path.read_text())
+    assert config.pop("patch_size") == 2 and config.pop("activation_fn") == "swiglu"
+    path.write_text(json.dumps(config))
+    whole = Weights(tmp_path, "transformer", made_for=Transformer.made_for).config
+    assert whole["patch_size"] == 2 and whole["num_layers"] == config["num_layers"] != 48
 
 
 def test_damaged_files_and_other_models(folder, tmp_path):

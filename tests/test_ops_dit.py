@@ -5,6 +5,7 @@ import torch
 import torch.nn.functional as F
 import ttnn
 
+from helpers.mesh import run_on
 from helpers.tensors import gather, replicate, shard
 from tests.on_galaxy import opened
 
@@ -85,3 +86,149 @@ def test_minimal_matmul_in_parts_and_with_a_gate(mesh):
         on_chips[0], on_chips[1], 0.5, replicate(residual, mesh), replicate(gate, mesh), on_chips[2]
     )
     torch.testing.assert_close(gather(got).float(), residual + 0.5 * wanted * gate, rtol=0.02, atol=0.06)
+
+
+def all_cores(mesh):
+    grid = mesh.compute_with_storage_grid_size()
+    return ttnn.CoreRangeSet({ttnn.CoreRange(ttnn.CoreCoord(0, 0), ttnn.CoreCoord(grid.x - 1, grid.y - 1))})
+
+
+def semaphores(mesh, count):
+    return [ttnn.create_global_semaphore(mesh, all_cores(mesh), 0) for _ in range(count)]
+
+
+def test_rms_norm_of_a_sum_with_a_bias(mesh):
+    x, residual, w, b = randn(13, 1, 2, 37, 96), 2 * randn(14, 1, 2, 37, 96), 1 + randn(15, 1, 96) / 3, randn(16, 1, 96)
+    wanted = F.silu(F.rms_norm(x + residual, (96,), w[0], 0.3) + b[0])
+    x, residual, w, b = (replicate(part, mesh) for part in (x, residual, w, b))
+    got = ttnn.experimental.dit_rms_norm_unary_fused(
+        x, epsilon=0.3, weight=w, bias=b, residual_input_tensor=residual, activation="silu"
+    )
+    torch.testing.assert_close(gather(got).float(), wanted, **NEAR)
+
+
+def test_rms_norm_of_shared_rows_turned_by_positions(mesh):
+    """Wan's queries: norm over whole rows, then each head's pairs of numbers turned, as complex numbers are."""
+    x, w = randn(17, 1, 1, 64, 4 * 128) * torch.linspace(0.3, 2, 512), 1 + randn(18, 1, 512) / 3
+    angles = 6 * torch.rand(64, 32, generator=torch.Generator().manual_seed(19))
+    cos, sin = (f(angles).repeat_interleave(2, -1).bfloat16().float() for f in (torch.cos, torch.sin))
+    normed = F.rms_norm(x, (512,), w[0], 1e-5).squeeze(1).unflatten(-1, (8, 64)).transpose(1, 2)
+    turned = torch.view_as_complex(normed.unflatten(-1, (-1, 2)).contiguous()) * torch.complex(cos, sin)[:, ::2]
+    wanted = torch.view_as_real(turned).flatten(-2)
+    turn = replicate(torch.kron(torch.eye(16), torch.tensor([[0.0, 1.0], [-1.0, 0.0]]))[None, None], mesh)
+    part = shard(x, mesh, tp=3)
+    stats = gathered(ttnn.experimental.wan_fused_rmsnorm_pre_allgather(part, dtype=ttnn.float32), mesh)
+    got = ttnn.experimental.wan_fused_rmsnorm_post_allgather(
+        part, stats, num_heads_per_device=2, weight=shard(w, mesh, tp=1), transformation_mat=turn,
+        rope_cos=replicate(cos[None, None], mesh), rope_sin=replicate(sin[None, None], mesh),
+    )  # fmt: skip
+    torch.testing.assert_close(gather(got, tp=1).float(), wanted, rtol=0.02, atol=0.05)
+
+
+def blocks(columns, rows):
+    return ttnn.MinimalMatmulConfig(
+        M_block_size=1, K_block_size=1, N_block_size=1, subblock_h=1, subblock_w=1,
+        compute_with_storage_grid_size=ttnn.CoreCoord(columns, rows),
+    )  # fmt: skip
+
+
+def columns_of_chips(y, chunks):
+    """Each chip along tp holds 96 columns: of those the parts, side by side as gathered"""
+    return [part.flatten(-2) for part in y.unflatten(-1, (4, 96)).chunk(chunks, -1)]
+
+
+GATHERED = {
+    "plain": ({}, lambda y: y),
+    "in three parts": ({"chunks": 3}, lambda y: y),
+    "with an activation": ({"fused_activation": ttnn.UnaryWithParam(ttnn.UnaryOpType.RELU)}, F.relu),
+    "gated, to a residual": ({"scalar": 0.5}, lambda y, residual, gate: residual + 0.5 * y * gate),
+}
+
+
+@pytest.mark.parametrize("biased", [True, False])
+@pytest.mark.parametrize("name", GATHERED)
+def test_rows_gathered_for_a_product(mesh, name, biased):
+    """x has its columns over tp, and rows over sp; W its columns over tp. A layer of torch's has them all."""
+    options, after = GATHERED[name]
+    layer = torch.nn.Linear(256, 384, bias=biased)
+    layer.weight.data, x = randn(20, 384, 256) / 16, randn(21, 1, 1, 8 * 32, 256)
+    if biased:
+        layer.bias.data = randn(22, 384)
+    residual, gate = randn(23, 1, 1, 8 * 32, 384), randn(24, 1, 1, 1, 384)
+    more, shards = {}, ()
+    if "scalar" in options:
+        shards = residual, gate
+        more = dict(
+            addcmul_input_tensor1=shard(residual, mesh, tp=3, sp=2), addcmul_input_tensor2=shard(gate, mesh, tp=3)
+        )
+    if biased:
+        more["bias_tensor"] = shard(layer.bias.data[None], mesh, tp=1)
+    grid = mesh.compute_with_storage_grid_size()
+    got = ttnn.experimental.all_gather_minimal_matmul_async(
+        shard(x, mesh, tp=3, sp=2), shard(layer.weight.data.T.contiguous(), mesh, tp=1), **options, **more,
+        persistent_output_buffer=shard(torch.zeros(1, 1, 256, 256), mesh, sp=2),
+        multi_device_global_semaphore=semaphores(mesh, 2), topology=ttnn.Topology.Linear, cluster_axis=0,
+        config=blocks(grid.x, grid.y - 1), num_workers_per_link=grid.x,  # the last row of cores sends
+    )  # fmt: skip
+    wanted = columns_of_chips(after(layer(x), *shards).detach(), options.get("chunks", 1))
+    assert len(got) == len(wanted)
+    for part, whole in zip(got, wanted, strict=True):
+        torch.testing.assert_close(gather(part, tp=3, sp=2).float(), whole, rtol=0.02, atol=0.05)
+
+
+SCATTERED = {
+    "plain": lambda y, b, residual, gate: y,
+    "with a bias on every chip": lambda y, b, residual, gate: y + 4 * b,
+    "gated, to a residual": lambda y, b, residual, gate: residual - 1.5 * y * gate,
+}
+
+
+def summed_and_scattered(mesh):
+    """On a torus, since the op knows rings only: what it gives for each name of SCATTERED, and the product's shape"""
+    x, w, b, residual, gate = for_scattering()
+    of_name = {
+        "plain": {},
+        "with a bias on every chip": {"bias": replicate(b[None], mesh)},
+        "gated, to a residual": dict(
+            fused_ternary_scalar=-1.5, addcmul_input_tensor1=shard(residual, mesh, tp=3, sp=2),
+            addcmul_input_tensor2=shard(gate, mesh, tp=3),
+        ),
+    }  # fmt: skip
+    made = {}
+    for name, options in of_name.items():
+        part, kept = ttnn.experimental.minimal_matmul_strided_reduce_scatter_async(
+            shard(x, mesh, tp=3, sp=2), shard(w, mesh, tp=0), 3, semaphores(mesh, 3), ttnn.CoreCoord(0, 4),
+            compute_kernel_config=ttnn.init_device_compute_kernel_config(mesh.arch()), config=blocks(4, 4),
+            cluster_axis=0, topology=ttnn.Topology.Ring, barrier_semaphore=semaphores(mesh, 1)[0],
+            chunk_width_in_mm_blocks=1, **options,
+        )  # fmt: skip
+        made[name] = gather(kept, tp=3, sp=2).float(), tuple(part.shape)
+    return made
+
+
+def for_scattering():
+    shapes = (1, 1, 8 * 32, 256), (256, 128), (128,), (1, 1, 8 * 32, 128), (1, 1, 1, 128)
+    x, w, *rest = (randn(25 + number, *shape) for number, shape in enumerate(shapes))
+    return x, (w / 16).bfloat16().float(), *rest
+
+
+def test_a_product_summed_and_scattered():
+    """Rows of W over tp: each chip's product is a part of the sum, of which it keeps its own columns."""
+    x, w, *rest = for_scattering()
+    made = run_on("galaxy_torus", summed_and_scattered)
+    for name, after in SCATTERED.items():
+        kept, shape = made[name]
+        torch.testing.assert_close(kept, after(F.linear(x, w.T), *rest), rtol=0.02, atol=0.08)
+        assert shape == (1, 1, 32, 128)
+
+
+@pytest.mark.parametrize(("offset", "length"), [(0, 24), (3, 16), (5, 32)])
+def test_a_stretch_cut_anew(mesh, offset, length):
+    """Of 32 frames over the eight chips along sp; the last case reaches five frames beyond the end, where zeros are."""
+    x = randn(30, 32, 5, 7, 64)
+    got = ttnn.experimental.slice_reshard_async(
+        shard(x, mesh, sp=0, layout=ttnn.ROW_MAJOR_LAYOUT), dim=0, output_dim_offset=offset, output_dim_shape=length,
+        cluster_axis=1, final_semaphore=semaphores(mesh, 1)[0], barrier_semaphore=semaphores(mesh, 1)[0],
+    )  # fmt: skip
+    wanted = torch.cat([x, torch.zeros(8, 5, 7, 64)])[offset : offset + length]
+    assert torch.equal(gather(got, sp=0).float(), wanted)

@@ -38,6 +38,8 @@ MATMUL = {
     "linear silu": p(BIASED, lambda x, y, b: ttnn.linear(x, y, bias=b, activation="silu"), lambda x, y, b: F.silu(x @ y + b)),
     "linear transpose_b": p("A B M k, N k, 1 N -> A B M N", lambda x, y, b: ttnn.linear(x, y, bias=b, transpose_b=True), lambda x, y, b: x @ y.T + b),
     "addmm": p("M N, M k, k N -> M N", lambda c, x, y: ttnn.addmm(c, x, y, alpha=0.5, beta=2.0), lambda c, x, y: 2 * c + 0.5 * (x @ y), dtypes=TWO_FLOATS),
+    "matmul keeps a rank": p("M k, 1 1 k N -> 1 1 M N", ttnn.matmul, torch.matmul),
+    "linear keeps a rank": p("M k, 1 1 k N, 1 N -> 1 1 M N", lambda x, y, b: ttnn.linear(x, y, bias=b), lambda x, y, b: x @ y + b),
     "outer": p("M, N -> M N", ttnn.outer, torch.outer, dtypes=(ttnn.bfloat16,)),
     "minimal_matmul": p(
         "1 1 M k*32, k*32 n*32, 1 n*32 -> 1 1 M n*32", lambda x, y, b: ttnn.experimental.minimal_matmul(input_tensor=x, weight_tensor=y, bias_tensor=b), lambda x, y, b: x @ y + b, dtypes=(ttnn.bfloat16,)

@@ -1,6 +1,8 @@
 # ruff: noqa: E501 - one op per line
 """What models are made of - norms, attention, heads, caches, convolutions, pools - against plain torch."""
 
+import cmath
+import itertools
 import math
 
 import pytest
@@ -26,6 +28,7 @@ from tests.on_galaxy import (
     opened,
     rounded,
 )
+from ttnn_emulator.golden import on_device
 
 mesh = pytest.fixture(scope="module")(opened)
 
@@ -74,6 +77,7 @@ MODELS = {
     "softmax stable": o("A B C d", lambda x: ttnn.softmax(x * 50, dim=-1, numeric_stable=True), lambda x: (rounded(x * 50, ttnn.bfloat16)).softmax(-1)),
     "softmax_in_place": o("A B C d", lambda x: [ttnn.softmax_in_place(x), x][1], lambda x: x.softmax(-1)),
     "scale_mask_softmax": o("A 1 C*32 d*32, A 1 1 d*32 -> A 1 C*32 d*32", lambda x, m: ttnn.scale_mask_softmax(x, 0.5, m), lambda x, m: (x * 0.5 + m).softmax(-1)),
+    "scale_mask_softmax_in_place": o("A 1 C*32 d*32, A 1 1 d*32 -> A 1 C*32 d*32", lambda x, m: [ttnn.scale_mask_softmax_in_place(x, 0.5, m), x][1], lambda x, m: (x * 0.5 + m).softmax(-1)),
     "attention_softmax": o("A B C d, A 1 1 d -> A B C d", lambda x, m: ttnn.transformer.attention_softmax(x, head_size=16, attention_mask=m), lambda x, m: (x / 4 + m).softmax(-1)),
     "attention_softmax_": o("A B C*32 d*32, A 1 1 d*32 -> A B C*32 d*32", lambda x, m: ttnn.transformer.attention_softmax_(x, head_size=16, attention_mask=m), lambda x, m: (x / 4 + m).softmax(-1)),
     "layer_norm": o(NORMED, lambda x, w, b: ttnn.layer_norm(x, weight=w, bias=b, epsilon=1e-5), lambda x, w, b: F.layer_norm(x, x.shape[-1:], w[0], b[0], 1e-5), TWO_FLOATS),
@@ -109,7 +113,32 @@ MODELS = {
     "adaptive_avg_pool2d": o("2 12 8 32 -> 1 1 16 32", lambda x: ttnn.adaptive_avg_pool2d(ttnn.reshape(x, (1, 1, 192, 32)), 2, 12, 8, 32, [4, 2]), lambda x: nhwc(F.adaptive_avg_pool2d, x, (4, 2)), layouts=(ROW,)),
     "upsample bilinear": o("A 4 8 32 -> A 8 16 32", lambda x: ttnn.upsample(x, 2, mode="bilinear"), lambda x: F.interpolate(x.permute(0, 3, 1, 2), scale_factor=2, mode="bilinear").permute(0, 2, 3, 1), layouts=(ROW,)),
     "grid_sample": o("A 6 7 32, A 4 5 2 -> A 4 5 32", ttnn.grid_sample, lambda x, g: F.grid_sample(x.permute(0, 3, 1, 2), g, align_corners=False).permute(0, 2, 3, 1), values=(between(-3, 3), between(-1, 1)), dtypes=((ttnn.bfloat16, ttnn.float32),), layouts=(ROW,)),
+    "grid_sample packed": o("A 6 7 32, A 4 5 6 -> A 4 15 32", ttnn.grid_sample, lambda x, g: sampled(x, g.reshape(-1, 4, 15, 2)), values=(between(-3, 3), between(-1, 1)), dtypes=((ttnn.bfloat16, ttnn.float32),), layouts=(ROW,)),
+    "grid_sample packed, into channels": o("A 6 7 32, A 4 5 6 -> A 4 5 96", lambda x, g: ttnn.grid_sample(x, g, batch_output_channels=True), lambda x, g: sampled(x, g.reshape(-1, 4, 15, 2)).reshape(-1, 4, 5, 96), values=(between(-3, 3), between(-1, 1)), dtypes=((ttnn.bfloat16, ttnn.float32),), layouts=(ROW,)),
+    "rotate a quarter": o("A 7 7 32", lambda x: ttnn.rotate(x, 90.0), lambda x: x.rot90(1, (1, 2)), exact=True, layouts=(ROW,)),
+    "rotate bilinear": o("A 5 8 32", lambda x: ttnn.rotate(x, 33.0, fill=0.75, interpolation_mode="bilinear"), lambda x: turned(x, 33.0, (3.5, 2.0), 0.75), layouts=(ROW,)),
+    "rotate around a centre": o("A 5 8 32", lambda x: ttnn.rotate(x, -70.0, center=(2.0, 3.5), interpolation_mode="bilinear"), lambda x: turned(x, -70.0, (2.0, 3.5), 0.0), layouts=(ROW,)),
 }  # fmt: skip
+
+
+def sampled(x, places):
+    return F.grid_sample(x.permute(0, 3, 1, 2), places, align_corners=False).permute(0, 2, 3, 1)
+
+
+def turned(x, degrees, centre, fill):
+    """Pixel by pixel: where it comes from, and the four around that place, weighed by nearness."""
+    turn = cmath.exp(1j * math.radians(degrees))
+    out = torch.full_like(x, fill)
+    for row, column in itertools.product(range(x.shape[1]), range(x.shape[2])):
+        place = complex(*centre) + (complex(column, row) - complex(*centre)) * turn
+        out[:, row, column] = 0
+        for down, right in itertools.product((0, 1), (0, 1)):
+            h, w = math.floor(place.imag) + down, math.floor(place.real) + right
+            inside = 0 <= h < x.shape[1] and 0 <= w < x.shape[2]
+            out[:, row, column] += (
+                (1 - abs(place.imag - h)) * (1 - abs(place.real - w)) * (x[:, h, w] if inside else fill)
+            )
+    return out
 
 
 def filled(cache, x, user, start):
@@ -187,14 +216,15 @@ def test_group_norm(mesh, groups, batch, cut, seed):
     stride=st.integers(1, 2),
     size=st.sampled_from([(8, 10), (9, 7)]),
     cut=st.sampled_from([{}, {"tp": 0}, {"sp": 0}]),
+    groups=st.sampled_from([0, 1, 2]),  # 0 is ttnn's other word for 1
     seed=st.integers(0, 999),
 )
-def test_conv2d(mesh, channels, kernel, stride, size, cut, seed):
+def test_conv2d(mesh, channels, kernel, stride, size, cut, groups, seed):
     ins, outs = channels
     batch = {"tp": 4, "sp": 8}[next(iter(cut))] if cut else 1
     x, w, b = (
         randn(seed, batch, *size, ins),
-        randn(seed + 1, outs, ins, kernel, kernel),
+        randn(seed + 1, outs, ins // (groups or 1), kernel, kernel),
         randn(seed + 2, outs),
     )
     options = dict(stride=(stride, stride), padding=(kernel // 2, kernel // 2))
@@ -209,11 +239,62 @@ def test_conv2d(mesh, channels, kernel, stride, size, cut, seed):
         input_height=size[0],
         input_width=size[1],
         kernel_size=(kernel, kernel),
+        groups=groups,
         **options,
     )
-    want = F.conv2d(x.permute(0, 3, 1, 2), w, b, **options).permute(0, 2, 3, 1).reshape(batch, 1, -1, outs)
+    want = (
+        F.conv2d(x.permute(0, 3, 1, 2), w, b, **options, groups=groups or 1)
+        .permute(0, 2, 3, 1)
+        .reshape(batch, 1, -1, outs)
+    )
     got = gather(got, **cut)
     compare(got.reshape(want.shape), want, ttnn.bfloat16, CLOSE)
+
+
+@few
+@given(
+    kernel=st.sampled_from([(1, 1), (3, 3), (3, 5)]),
+    groups=st.sampled_from([1, 2]),
+    once=st.sampled_from(["prepared", "returned"]),
+    seed=st.integers(0, 999),
+)
+def test_conv2d_with_weights_laid_out_once(mesh, kernel, groups, once, seed):
+    """By ttnn.prepare_conv_weights and _bias, or by a first convolution, for one with other weights of its own."""
+    x, w, b = randn(seed, 2, 6, 9, 32), randn(seed + 1, 64, 32 // groups, *kernel), randn(seed + 2, 64)
+    padding = (kernel[0] // 2, kernel[1] // 2)
+    inputs, weight = replicate(x, mesh, layout=ROW), ttnn.from_torch(w, dtype=ttnn.bfloat16)
+    bias = ttnn.from_torch(b.reshape(1, 1, 1, -1), dtype=ttnn.bfloat16)
+    options = dict(
+        device=mesh, in_channels=32, out_channels=64, batch_size=2, input_height=6, input_width=9, kernel_size=kernel,
+        stride=(1, 1), padding=padding, groups=groups,
+    )  # fmt: skip
+    if once == "prepared":
+        place = dict(input_memory_config=inputs.memory_config(), input_layout=ROW, input_dtype=ttnn.bfloat16)
+        config = ttnn.Conv2dConfig(weights_dtype=ttnn.bfloat16)
+        place |= dict(dilation=(1, 1), conv_config=config)
+        weight = ttnn.prepare_conv_weights(
+            weight_tensor=weight, weights_format="OIHW", has_bias=True, **options, **place
+        )
+        bias = ttnn.prepare_conv_bias(bias_tensor=bias, **options, **place)
+    else:
+        _, (weight, bias) = ttnn.conv2d(
+            input_tensor=inputs, weight_tensor=weight, bias_tensor=bias, return_weights_and_bias=True, **options
+        )
+    assert weight.shape[0] == 1 and on_device(weight)
+    got = ttnn.conv2d(input_tensor=inputs, weight_tensor=weight, bias_tensor=bias, **options)
+    want = F.conv2d(x.permute(0, 3, 1, 2), w, b, padding=padding, groups=groups).permute(0, 2, 3, 1)
+    compare(gather(got).reshape(want.shape), want, ttnn.bfloat16, CLOSE)
+
+
+def test_what_is_not_emulated_of_convolutions_and_pictures_is_said(mesh):
+    with pytest.raises(NotImplementedError, match="prepare_conv_transpose2d_weights is not emulated"):
+        ttnn.prepare_conv_transpose2d_weights()
+    x, places = randn(0, 1, 8, 8, 32), 2 * torch.rand(1, 4, 6, 2) - 1
+    grid = ttnn.prepare_grid_sample_grid(
+        ttnn.from_torch(places, dtype=ttnn.float32), [1, 8, 8, 32], padding_mode="zeros", output_dtype=ttnn.bfloat16
+    )
+    with pytest.raises(RuntimeError, match="grid_sample with a precomputed grid is not emulated"):
+        ttnn.grid_sample(replicate(x, mesh, layout=ROW), ttnn.to_device(grid, mesh), use_precomputed_grid=True)
 
 
 @few

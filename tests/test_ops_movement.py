@@ -64,6 +64,10 @@ MOVEMENT = {
     "reshape": m("A b c D -> A bc D", lambda x: ttnn.reshape(x, (x.shape[0], -1, x.shape[3])), lambda x: x.flatten(1, 2)),
     "reshape splits": m("A B 12 D -> A B 3 4 D", lambda x: ttnn.reshape(x, (*tuple(x.shape)[:2], 3, 4, -1)), lambda x: x.unflatten(2, (3, 4))),
     "reshape method": m("A b c D -> A bc D", lambda x: x.reshape((x.shape[0], -1, x.shape[3])), lambda x: x.flatten(1, 2)),
+    "reshape to L1": m("A B c D -> A B c D", lambda x: ttnn.reshape(x, tuple(x.shape), memory_config=ttnn.L1_MEMORY_CONFIG), lambda x: x),
+    "reshape splits, to L1": m("A B 12 D -> A B 3 4 D", lambda x: ttnn.reshape(x, (*tuple(x.shape)[:2], 3, 4, x.shape[3]), memory_config=ttnn.L1_MEMORY_CONFIG), lambda x: x.unflatten(2, (3, 4))),
+    "reshape with padding": m("A B 12 D -> A B 3 4 D", lambda x: ttnn.reshape(x, (*tuple(x.shape)[:2], 3, 4, x.shape[3]), pad_value=3.0), lambda x: x.unflatten(2, (3, 4)), layouts=(TILE,)),
+    "reshape to fewer rows": m("A B 40 D -> A B 35 D", lambda x: ttnn.reshape(x, (*tuple(x.shape)[:2], 35, x.shape[3]), tuple(x.padded_shape)), lambda x: x[:, :, :35], layouts=(TILE,)),
     "squeeze": m("A 1 C D -> A C D", lambda x: ttnn.squeeze(x, 1), lambda x: x.squeeze(1)),
     "unsqueeze": m("A C D -> A 1 C D", lambda x: ttnn.unsqueeze(x, 1), lambda x: x.unsqueeze(1)),
     "unsqueeze_to_4D": m("C D -> 1 1 C D", ttnn.unsqueeze_to_4D, lambda x: x[None, None]),
@@ -99,6 +103,7 @@ MOVEMENT = {
     "tilize": m("A B C*32 D*32", ttnn.tilize, lambda x: x, layouts=(ROW,)),
     "tilize padded": m(SAME, ttnn.tilize_with_zero_padding, lambda x: x, layouts=(ROW,)),
     "untilize": m(SAME, ttnn.untilize, lambda x: x, layouts=(TILE,)),
+    "untilize_with_unpadding": m("A 2 C 50 -> A 2 C 43", lambda x: ttnn.untilize_with_unpadding(x, output_tensor_end=[x.shape[0] - 1, 1, x.shape[2] - 1, 42], use_multicore=True), lambda x: x[..., :43], layouts=(TILE,)),
     "to L1": m(SAME, l1, lambda x: x),
     "L1 to DRAM": m(SAME, lambda x: ttnn.to_memory_config(l1(x), ttnn.DRAM_MEMORY_CONFIG), lambda x: x),
     "height sharded": m("1 1 c*32 64", height_sharded, lambda x: x, dtypes=ALL, layouts=(TILE,)),
@@ -160,6 +165,19 @@ CREATED = {
         lambda shape: torch.full(shape, -3.0),
     ),
 }
+
+
+def test_a_reshape_that_reads_padding_is_refused(mesh):
+    x = replicate(torch.randn(1, 2, 40, 50), mesh)
+    for shape in ((1, 2, 64, 50), (1, 2, 40, 64)):
+        with pytest.raises(RuntimeError, match="padding included"):
+            ttnn.reshape(x, shape, (1, 2, 64, 64))
+    assert gather(ttnn.add(x, 1.0)).shape == (1, 2, 40, 50)  # x is as it was
+
+
+def test_full_like_by_its_names(mesh):
+    x = ttnn.full_like(tensor=like(mesh, (2, 40, 50)), fill_value=-3.5)
+    assert torch.equal(gather(x).float(), torch.full((2, 40, 50), -3.5))
 
 
 def like(mesh, shape):

@@ -15,7 +15,13 @@ golden.py      the arithmetic: every ttnn call's meaning in torch, chip by chip
 options.py     which options cannot change values; all others are handled or refused
 transfers.py   host to device and back
 exchange.py    ops in which chips exchange data
-ops.py, dit.py golden functions that ttnn does not carry itself; dit.py those of diffusion transformers
+ops.py         golden functions that ttnn does not carry itself; of them
+  dit.py       those of diffusion transformers
+  conv.py      2D convolutions, and weights laid out for them once
+  pictures.py  pools, sampling, turning
+  backward.py  gradients
+complexes.py   ops on complex tensors
+padding.py     what stands in the padding of tiles, and warnings where it counts on chips
 traces.py      traces, captured and executed
 record.py      what a program calls, as data
 doctor.py      what works on this machine

@@ -188,9 +188,10 @@ def minimal_matmul_strided_reduce_scatter_async(
 def slice_reshard_async(
     input_tensor: Shards, *, mesh_shape, dim, output_dim_offset, output_dim_shape, cluster_axis
 ) -> Shards:
-    """Of what a line of chips holds together along dim, a stretch, cut anew for the same chips"""
+    """Of what a line of chips holds together along dim, a stretch, cut anew for the same chips; zeros beyond the end"""
 
     def reshard(line):
-        return torch.cat(line, dim).narrow(dim, output_dim_offset, output_dim_shape).chunk(len(line), dim)
+        whole = torch.cat(line, dim).movedim(dim, -1)[..., output_dim_offset : output_dim_offset + output_dim_shape]
+        return F.pad(whole, (0, output_dim_shape - whole.shape[-1])).movedim(-1, dim).chunk(len(line), dim)
 
     return per_line(input_tensor, mesh_shape, cluster_axis, reshard)

@@ -15,7 +15,7 @@ import torch
 import ttnn
 import ttnn.decorators
 
-from ttnn_emulator import transfers
+from ttnn_emulator import complexes, padding, transfers
 from ttnn_emulator.memory import Memory, Shards, kept_as, unknown_values
 from ttnn_emulator.options import strict
 
@@ -95,10 +95,14 @@ class Emulator:
 
     def emulate(self, op, args, kwargs, tensors):
         """Runs the real op, then its golden function once for each set of chips with equal inputs."""
+        if complexes.among(args, kwargs):
+            return complexes.emulate(self.memory, op, real_call, per_chip, args, kwargs)
         inputs = {id(t): t for t in tensors if on_device(t)}
         if inputs and op.golden_function is None:
             raise NotImplementedError(no_golden(op))
         # Read before the op runs: it may free its inputs or write over them.
+        padding.check(self.memory, op.python_fully_qualified_name, args, kwargs)
+        before = padding.known(self.memory, inputs.values())
         shards = {key: self.memory.read(t) for key, t in inputs.items()}
         shapes = {t.buffer_unique_id(): t.shape for t in inputs.values()}
         result = real_call(op, *args, **kwargs)
@@ -108,6 +112,8 @@ class Emulator:
             return result
         if op.golden_function is None:
             raise NotImplementedError(no_golden(op))
+        if getattr(op.golden_function, "sees_output_shapes", False):
+            kwargs = kwargs | {"output_shapes": [tuple(t.shape) for t in outputs]}
         where = on_chips[0]  # not an input: the op may have freed it
         shards |= {id(t): transfers.spread(transfers.host_values(t), where) for t in tensors if id(t) not in shards}
         shards = in_one_precision(shards, outputs)
@@ -116,11 +122,14 @@ class Emulator:
             with torch.set_grad_enabled(is_backward(op)):
                 if getattr(op.golden_function, "over_mesh", False):
                     values = over_mesh(op, args, kwargs, shards, tuple(where.device().shape))
+                    compute = None
                 else:
                     golden = on_copies(op) if in_place or is_backward(op) else strictly(op.golden_function)
                     arguments = self._prepare(op, args, kwargs, shards)
                     values = per_chip(golden, arguments, list(shards.values()), len(where.device_coords()))
+                    compute = functools.partial(of_one_value_each, golden, arguments)
                 self._store(outputs, values)
+                padding.follow(self.memory, op, list(inputs.values()), before, on_chips, compute)
         except Exception as error:  # the real op has already accepted these arguments
             raise RuntimeError(
                 f"ttnn accepted this call of {op.python_fully_qualified_name}, but its golden function did not: {error}"
@@ -192,6 +201,11 @@ def per_chip(golden, arguments, inputs: list[Shards], num_chips: int) -> list[Sh
     if versions != [value._version for value in values]:
         raise RuntimeError("it wrote over its inputs")
     return [Shards(list(values), which) for values in zip(*map(torch_tensors_in, results))]
+
+
+def of_one_value_each(golden, arguments, row: list[torch.Tensor]):
+    args, kwargs = arguments(row)
+    return golden(*args, **kwargs)
 
 
 @functools.lru_cache(1024)

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import torch
 import ttnn
 
+TILE = 32
 SWEEP_BYTES = 64 * 2**20  # look for freed buffers when so much has come on top, and no less than was held
 
 
@@ -47,6 +48,7 @@ class Shadow:
     coords: list[ttnn.MeshCoordinate] | None  # of the chips; None where it is the whole mesh
     place: tuple  # (device id, buffer type, address)
     device: ttnn.MeshDevice
+    padding: float | None = None  # what stands in the padding of its tiles (padding.py)
 
 
 class Memory:
@@ -71,14 +73,18 @@ class Memory:
             shards = Shards.of([value_at[tuple(coord)] for coord in coords])
         if shape == shards.distinct[0].shape:
             return shards
-        return shards.map(lambda value: as_shape(value, tuple(shape)))  # a view of another shape
+        padded = tuple(tensor.padded_shape)
+        return shards.map(lambda value: as_shape(value, tuple(shape), padded))  # a view of another shape
 
     def holds(self, tensor: ttnn.Tensor) -> bool:
         """Whether the values of a device tensor are known: its own, or those of the buffer that it is a view of."""
         return tensor.buffer_unique_id() in self._shadows
 
-    def write(self, tensor: ttnn.Tensor, shards: Shards) -> None:
-        """Stores what each chip holds. Raises RuntimeError where a value's shape is not the tensor's."""
+    def write(self, tensor: ttnn.Tensor, shards: Shards, padding: float | None = None) -> None:
+        """Stores what each chip holds, and what stands in the padding of its tiles where that is known.
+
+        Raises RuntimeError where a value's shape is not the tensor's.
+        """
         for shape in {value.shape for value in shards.distinct}:
             if tensor.shape != shape:
                 wanted, got = tuple(tensor.shape), tuple(shape)
@@ -89,10 +95,20 @@ class Memory:
         self._forget(self._at.get(place))
         self._at[place] = tensor.buffer_unique_id()
         coords = None if len(shards.which) == device.get_num_devices() else tensor.device_coords()
-        self._shadows[self._at[place]] = Shadow(shards, coords, place, device)
+        self._shadows[self._at[place]] = Shadow(shards, coords, place, device, padding)
         self._held += shards.num_bytes
         if self._held > self._sweep_at:
             self.sweep()
+
+    def padding(self, tensor: ttnn.Tensor) -> float | None:
+        """What stands in the padding of a tensor's tiles, where it is one number and known."""
+        shadow = self._shadows.get(tensor.buffer_unique_id()) if tensor.is_allocated() else None
+        if shadow is None or math.prod(tensor.shape) != shadow.shards.distinct[0].numel():  # a view of less
+            return None
+        return shadow.padding
+
+    def note_padding(self, tensor: ttnn.Tensor, padding: float | None) -> None:
+        self._shadows[tensor.buffer_unique_id()].padding = padding
 
     def sweep(self) -> None:
         """Drops the values of buffers that ttnn has freed. C++ frees them unseen, so ttnn's own list is asked."""
@@ -136,19 +152,27 @@ def unknown_values(tensor: ttnn.Tensor) -> str:
         return "This tensor's mesh has been closed. Make the tensor again on the mesh that is open now."
     return (
         f"The emulated mesh does not know the values of this tensor of shape {tuple(tensor.shape)}: it was made by a "
-        "call that the emulator does not follow. Make it with ttnn.from_torch(..., device=mesh)."
+        "call that the emulator does not follow, as ttnn.Tensor(..., device=mesh). Make it with "
+        "ttnn.from_torch(..., device=mesh)."
     )
 
 
-def as_shape(value: torch.Tensor, shape: tuple[int, ...]) -> torch.Tensor:
+def as_shape(value: torch.Tensor, shape: tuple[int, ...], padded: tuple[int, ...]) -> torch.Tensor:
+    """What a view of a shape, and with that a padded shape, sees of a value"""
     if tuple(value.shape) == shape:
         return value
+    if padded == in_tiles(value.shape) and all(new <= old for new, old in zip(shape, value.shape)):
+        return value[tuple(map(slice, shape))]  # the same tiles, of which less counts as data
     if value.numel() != math.prod(shape):
         raise RuntimeError(
             f"This tensor of shape {shape} looks at a buffer written with shape {tuple(value.shape)}, padding "
             "included. The emulated mesh keeps no padding: use ttnn.reshape, ttnn.slice or ttnn.pad instead."
         )
     return value.reshape(shape)
+
+
+def in_tiles(shape) -> tuple[int, ...]:
+    return (*shape[:-2], *(length + -length % TILE for length in shape[-2:]))
 
 
 # In which torch dtype a bfloat16 tensor's values are kept and computed. As bfloat16 they need no rounding after each

@@ -21,7 +21,7 @@ case $out in
     *.elf)
         target=${firmware%/*/*} # .../<build>/brisc/brisc_weakened.elf
         linked="$here/linked/${target##*/}-${firmware##*/}"
-        [ -e "$linked" ] || PYTHON -SE "$here/nullcc.py" "$firmware" "$linked" || exit
+        [ -s "$linked" ] || PYTHON -SE "$here/nullcc.py" "$firmware" "$linked" || exit
         cp "$linked" "$out.$$.part" && mv "$out.$$.part" "$out" # others may read it while it is written
         ;;
     *)

@@ -4,11 +4,11 @@ Each is what the op's documentation says, in torch, and is tested against torch 
 (tests/test_ops_models.py). An op that you need and do not find here raises an error that says so.
 """
 
-import math
-
 import torch
 import torch.nn.functional as F
 import ttnn
+
+from ttnn_emulator.options import strict
 
 
 def golden_of(*ops):
@@ -152,85 +152,26 @@ def rotary_embedding(input_tensor, cos_cache, sin_cache, token_index=None):
     return input_tensor * cos + rotate_half(input_tensor) * sin
 
 
-# ttnn's golden functions of pools import a module that is not in the wheel.
+@golden_of(ttnn.full_like)
+def full_like(tensor, fill_value):
+    return torch.full_like(tensor, fill_value)
 
 
-@golden_of(ttnn.max_pool2d)
-def max_pool2d(
-    input_tensor, batch_size, input_h, input_w, channels, kernel_size, stride, padding, dilation,
-    ceil_mode=False, return_indices=False,
-):  # fmt: skip
-    """(1, 1, N H W, C) or (N, H, W, C) -> (1, 1, N H' W', C), and perhaps where in H x W each maximum was"""
-    x = images(input_tensor, batch_size, input_h, input_w, channels)
-    if len(padding) == 4 and return_indices:
-        raise NotImplementedError("indices of max_pool2d with four paddings are not emulated")
-    x, padding = padded(x, padding, -math.inf)
-    out, indices = F.max_pool2d(x, kernel_size, stride, padding, dilation, ceil_mode, return_indices=True)
-    return (flat(out), flat(indices)) if return_indices else flat(out)
+# ttnn's golden functions of matrix products drop leading dimensions of 1 that the ops keep.
 
 
-@golden_of(ttnn.avg_pool2d)
-def avg_pool2d(
-    input_tensor, batch_size, input_h, input_w, channels, kernel_size, stride, padding,
-    ceil_mode=False, count_include_pad=True, divisor_override=None,
-):  # fmt: skip
-    x = images(input_tensor, batch_size, input_h, input_w, channels)
-    if len(padding) == 4 and not count_include_pad:
-        raise NotImplementedError("avg_pool2d with four paddings that do not count is not emulated")
-    x, padding = padded(x, padding, 0)
-    return flat(F.avg_pool2d(x, kernel_size, stride, padding, ceil_mode, count_include_pad, divisor_override))
+def of_full_rank(theirs):
+    def product(input_tensor_a, input_tensor_b, *args, **kwargs):
+        y = theirs(input_tensor_a, input_tensor_b, *args, **kwargs)
+        ranks = input_tensor_a.ndim, input_tensor_b.ndim
+        missing = max(ranks) - y.ndim if min(ranks) > 1 else 0
+        return y[(None,) * missing]
+
+    return product
 
 
-@golden_of(ttnn.adaptive_avg_pool2d)
-def adaptive_avg_pool2d(input_tensor, batch_size, input_h, input_w, channels, output_size):
-    return flat(F.adaptive_avg_pool2d(images(input_tensor, batch_size, input_h, input_w, channels), output_size))
-
-
-@golden_of(ttnn.adaptive_max_pool2d)
-def adaptive_max_pool2d(input_tensor, batch_size, input_h, input_w, channels, output_size):
-    return flat(F.adaptive_max_pool2d(images(input_tensor, batch_size, input_h, input_w, channels), output_size))
-
-
-@golden_of(ttnn.grid_sample)
-def grid_sample(
-    input_tensor, grid, mode="bilinear", padding_mode="zeros", align_corners=False, use_precomputed_grid=False
-):
-    """(N, H, W, C) sampled at (N, H', W', 2) places in [-1, 1]"""
-    if use_precomputed_grid or grid.shape[-1] != 2:
-        raise NotImplementedError("grid_sample with precomputed or packed grids is not emulated")
-    x = F.grid_sample(input_tensor.permute(0, 3, 1, 2).float(), grid.float(), mode, padding_mode, align_corners)
-    return x.permute(0, 2, 3, 1)
-
-
-def images(x, n, h, w, c):
-    return x.reshape(n, h, w, c).permute(0, 3, 1, 2)
-
-
-def flat(x):
-    """(N, C, H, W) -> (1, 1, N H W, C)"""
-    return x.permute(0, 2, 3, 1).flatten(0, 2)[None, None]
-
-
-def padded(x, padding, value):
-    """Padding as (height, width) is left to torch; (top, bottom, left, right) is done here."""
-    if len(padding) == 2:
-        return x, tuple(padding)
-    top, bottom, left, right = padding
-    return F.pad(x, (left, right, top, bottom), value=value), 0
-
-
-@golden_of(ttnn.reshape)
-def reshape(input_tensor, shape, padded_shape=None, *, pad_value=None):
-    """The same values in another shape; with a padded shape, what is left where rows of the same tiles become padding.
-
-    Raises NotImplementedError where padding would become data.
-    """
-    shape = tuple(shape)
-    if padded_shape is None or -1 in shape or math.prod(shape) == input_tensor.numel():
-        return input_tensor.reshape(shape)
-    if len(shape) != input_tensor.ndim or any(new > old for new, old in zip(shape, input_tensor.shape)):
-        raise NotImplementedError("a reshape that declares padding to be data is not emulated")
-    return input_tensor[tuple(map(slice, shape))].clone()
+for op in (ttnn.matmul, ttnn.linear):
+    golden_of(op)(of_full_rank(strict(op.golden_function)))
 
 
 @golden_of(ttnn.sampling)
@@ -242,7 +183,7 @@ def sampling(input_values_tensor, input_indices_tensor, *, k, p, temp, seed=None
     scores = input_values_tensor[0, 0].float() * temp.float().flatten()[:, None]
     order = scores.argsort(-1, descending=True, stable=True)
     ranked = scores.gather(-1, order)
-    ranked[torch.arange(ranked.shape[-1]) >= k.long().flatten()[:, None]] = -math.inf
+    ranked[torch.arange(ranked.shape[-1]) >= k.long().flatten()[:, None]] = -float("inf")
     shares = ranked.softmax(-1)
     shares = shares * (shares.cumsum(-1) - shares < p.float().flatten()[:, None])
     with torch.random.fork_rng(enabled=bool(seed)):

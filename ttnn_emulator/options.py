@@ -22,12 +22,13 @@ INERT = frozenset(
     use_optimal_ccl_for_llama program_config config compute_kernel_config compute_config conv_config
     slice_config core_grid sub_core_grids sub_core_grid sub_device_id subdevice_id queue_id cq_id use_legacy
     device mesh_device global_cb num_links topology multi_device_global_semaphore barrier_semaphore
-    global_semaphore semaphore neighbor_semaphore ccl_core_grid_offset reduce_scatter_core_grid_offset
+    global_semaphore semaphore neighbor_semaphore final_semaphore ccl_core_grid_offset reduce_scatter_core_grid_offset
     worker_sub_device_id chunks_per_sync num_workers_per_link num_workers_per_dim num_buffers_per_channel
     force_transpose use_broadcast reverse_order use_l1_small_for_semaphores mm_progress_counters
     mm_credit_counters optional_rs_output_tensor using_persistent_buffers chunk_width_in_mm_blocks
     math_approx_mode fast_and_approximate_mode fast_approx deallocate_input reallocate_halo_output in_place
-    applied_shard_scheme use_core_locs return_mesh_tensor skip_tiling use_multicore
+    use_multicore use_pack_untilize reshape_tile_mode skip_padding_fill
+    applied_shard_scheme use_core_locs return_mesh_tensor skip_tiling
     out num_out_blocks inplace negative_mask reciprocals use_welford use_column_major_ccl
     """.split()  # noqa: SIM905
 )

@@ -3,6 +3,7 @@
 import atexit
 import os
 import signal
+import sys
 
 import ttnn
 
@@ -37,6 +38,7 @@ def install(system: str, numerics: bool = True) -> golden.Emulator:
         golden.install(_emulator)
         devices.install(_emulator.memory, failed=toolchain.drop_kernels)
         traces.install(_emulator)
+        sys.modules["ttnn_emulator.conv"].install(_emulator)
     _emulator.numerics = numerics
     return _emulator
 
@@ -55,7 +57,7 @@ def _become(system: System) -> None:
         atexit.register(leave)
     _system = system
     # Not at the top: they attach golden functions, and on real chips ttnn's comparison mode needs its own.
-    from ttnn_emulator import dit, exchange, ops  # noqa: F401
+    from ttnn_emulator import backward, conv, dit, exchange, ops, pictures  # noqa: F401
 
 
 def uninstall() -> None:
@@ -65,10 +67,16 @@ def uninstall() -> None:
     golden.uninstall()
     devices.uninstall()
     traces.uninstall()
+    sys.modules["ttnn_emulator.conv"].uninstall()
 
 
 def leave() -> None:
-    """At the end of the process: if ttnn's threads keep it alive, an alarm ends it."""
+    """At the end of the process."""
+    end_in_time()
+    uninstall()
+
+
+def end_in_time() -> None:
+    """If ttnn's threads keep the process alive from now on, an alarm ends it: on real chips too (helpers/mesh.py)."""
     signal.signal(signal.SIGALRM, signal.SIG_DFL)
     signal.alarm(EXIT_SECONDS)
-    uninstall()

@@ -71,28 +71,27 @@ def cache_folder(wheel: Path) -> Path:
 
 def runtime_root(cache: Path, wheel: Path) -> Path:
     """ttnn's installation folder as ttnn wants to see it. Built aside and renamed: other kernels see all or nothing."""
-    root = cache / "root"
-    if is_whole(root):
+    root, compiler = cache / "root", {} if has_compiler(wheel) else null_compiler(wheel)
+    if is_whole(root, compiler):
         return root
     building = Path(tempfile.mkdtemp(prefix="building-", dir=cache))
     for link in LINKS:
         (building / link).parent.mkdir(parents=True, exist_ok=True)
         (building / link).symlink_to(wheel / link)
-    sfpi = building / "runtime/sfpi"
-    if (wheel / "runtime/sfpi" / COMPILER).exists():
-        sfpi.symlink_to(wheel / "runtime/sfpi")
-    elif not (SYSTEM_SFPI / COMPILER).exists():
-        install_null_compiler(sfpi / COMPILER, wheel)
+    if compiler:
+        install(compiler, (building / "runtime/sfpi" / COMPILER).parent)
+    elif (wheel / "runtime/sfpi").exists():
+        (building / "runtime/sfpi").symlink_to(wheel / "runtime/sfpi")
     (building / "complete").touch()
     try:
-        if root.exists():  # half-written by something that was killed
+        if root.exists():  # half-written by something that was killed, or emptied
             root.rename(building / "broken")
         building.rename(root)
     except OSError:  # another kernel was faster
         pass
     shutil.rmtree(building, ignore_errors=True)
     shutil.rmtree(root / "broken", ignore_errors=True)
-    if not is_whole(root):
+    if not is_whole(root, compiler):
         raise RuntimeError(f"The cache folder {cache} is damaged. Delete it and open the mesh again.")
     return root
 
@@ -102,19 +101,34 @@ def drop_kernels() -> None:
     shutil.rmtree(os.environ["TT_METAL_CACHE"], ignore_errors=True)
 
 
-def is_whole(root: Path) -> bool:
-    compiler_ready = any((place / COMPILER).exists() for place in (root / "runtime/sfpi", SYSTEM_SFPI))
-    return (root / "complete").exists() and compiler_ready and all((root / link).exists() for link in LINKS)
+def is_whole(root: Path, compiler: dict[str, str]) -> bool:
+    """Whether all is there that runtime_root makes, with what it should hold: files may have been emptied."""
+    folder = (root / "runtime/sfpi" / COMPILER).parent
+    there = all((root / name).exists() for name in ("complete", *LINKS))
+    return there and all(holds(folder / name, text) for name, text in compiler.items())
 
 
-def install_null_compiler(compiler: Path, wheel: Path) -> None:
-    """Puts nullcc.sh in the compiler's place, answering with the version that compiled the wheel's firmware."""
+def has_compiler(wheel: Path) -> bool:
+    """Whether ttnn finds a real compiler by itself."""
+    return any((sfpi / COMPILER).exists() for sfpi in (wheel / "runtime/sfpi", SYSTEM_SFPI))
+
+
+def null_compiler(wheel: Path) -> dict[str, str]:
+    """The files of the stand-in by name. It answers with the version that compiled the wheel's firmware."""
     shell, python = NULLCC
-    (compiler.parent / "linked").mkdir(parents=True)
-    compiler.write_text(shell.read_text().replace("PYTHON", shlex.quote(sys.executable)))
-    compiler.chmod(0o755)
-    compiler.with_name("nullcc.py").write_text(python.read_text())
-    compiler.with_name("version").write_text(firmware_compiler(wheel) + "\n")
+    return {
+        Path(COMPILER).name: shell.read_text().replace("PYTHON", shlex.quote(sys.executable)),
+        "nullcc.py": python.read_text(),
+        "version": firmware_compiler(wheel) + "\n",
+    }
+
+
+def install(compiler: dict[str, str], folder: Path) -> None:
+    """Writes the null compiler's files into its folder."""
+    (folder / "linked").mkdir(parents=True)
+    for name, text in compiler.items():
+        (folder / name).write_text(text)
+    (folder / Path(COMPILER).name).chmod(0o755)
 
 
 def firmware_compiler(wheel: Path) -> str:
@@ -131,8 +145,12 @@ def firmware_compiler(wheel: Path) -> str:
 
 def write_whole(path: Path, text: str) -> None:
     """Writes a file so that no other process ever sees a part of it."""
-    if path.exists() and path.read_text() == text:
+    if holds(path, text):
         return
     with tempfile.NamedTemporaryFile("w", dir=path.parent, delete=False) as part:
         part.write(text)
     os.replace(part.name, path)
+
+
+def holds(path: Path, text: str) -> bool:
+    return path.exists() and path.read_bytes() == text.encode()

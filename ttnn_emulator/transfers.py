@@ -5,6 +5,7 @@ import itertools
 import torch
 import ttnn
 
+from ttnn_emulator import padding
 from ttnn_emulator.memory import Memory, Shards
 
 
@@ -43,14 +44,14 @@ def from_torch(memory, real, *args, device=None, memory_config=None, **kwargs):
     result = real(*args, device=device, memory_config=memory_config, **kwargs)
     if device is not None and result is not None:
         on_host = real(*args, **kwargs)  # ttnn's own rounding and sharding
-        memory.write(result, spread(host_values(on_host), result))
+        memory.write(result, spread(host_values(on_host), result), padding=kwargs.get("pad_value") or 0.0)
     return result
 
 
-def dump_tensor(memory, real, path, tensor, *args, **kwargs):
+def dump_tensor(memory, real, file_name, tensor, **kwargs):
     if ttnn.is_tensor_storage_on_device(tensor):
         tensor = to_host(memory, tensor)
-    return real(path, tensor, *args, **kwargs)
+    return real(file_name, tensor, **kwargs)
 
 
 def from_device(memory, real, tensor, *args, **kwargs):
@@ -59,7 +60,7 @@ def from_device(memory, real, tensor, *args, **kwargs):
 
 def copy_host_to_device_tensor(memory, real, host_tensor, device_tensor, *args, **kwargs):
     real(host_tensor, device_tensor, *args, **kwargs)
-    memory.write(device_tensor, spread(host_values(host_tensor), device_tensor))
+    memory.write(device_tensor, spread(host_values(host_tensor), device_tensor), padding=0.0)
 
 
 def copy_device_to_host_tensor(memory, real, *args, **kwargs):
@@ -78,9 +79,23 @@ def allocate(memory, real, *args, **kwargs):
     return result
 
 
+def reshaped(memory, real, input_tensor, *args, **kwargs):
+    """A view of the same buffer, or a copy. Raises RuntimeError for a view that would make data of padding."""
+    result = real(input_tensor, *args, **kwargs)
+    if not ttnn.is_tensor_storage_on_device(result):
+        return result
+    if memory.holds(result):
+        memory.read(result)
+    else:
+        shape = tuple(result.shape)
+        memory.write(result, memory.read(input_tensor).map(lambda value: value.reshape(shape)))
+    return result
+
+
 OPS = {
     "ttnn.from_torch": from_torch,
     "ttnn.from_device": from_device,
+    "ttnn.reshape": reshaped,
     "ttnn.dump_tensor": dump_tensor,
     "ttnn.copy_host_to_device_tensor": copy_host_to_device_tensor,
     "ttnn.copy_device_to_host_tensor": copy_device_to_host_tensor,
@@ -112,8 +127,13 @@ def install(emulator) -> None:
             return to_host(emulator.memory, tensor)
 
     def reader(name):
-        real = real_methods[name]
-        return lambda tensor, *args, **kwargs: real(host(tensor) if followed(tensor) else tensor, *args, **kwargs)
+        def read(tensor, *args, **kwargs):
+            if not followed(tensor):
+                return real_methods[name](tensor, *args, **kwargs)
+            padding.check(emulator.memory, f"ttnn.Tensor.{name}", (tensor, *args), kwargs)
+            return real_methods[name](host(tensor), *args, **kwargs)
+
+        return read
 
     def cpu(tensor, *args, **kwargs):
         return host(tensor) if followed(tensor) else real_methods["cpu"](tensor, *args, **kwargs)
@@ -124,21 +144,19 @@ def install(emulator) -> None:
             known = followed(tensor)
             with emulator.within:
                 source = emulator.memory.read(tensor) if known else host_values(tensor)
-                emulator.memory.write(result, spread(source, result))
+                emulator.memory.write(result, spread(source, result), padding=None if known else 0.0)
         return result
 
     def reshape(tensor, *args, **kwargs):
-        result = real_methods["reshape"](tensor, *args, **kwargs)
-        if emulator.numerics and followed(tensor) and not emulator.memory.holds(result):  # a copy, not a view
-            with emulator.within:
-                shape = tuple(result.shape)
-                emulator.memory.write(result, emulator.memory.read(tensor).map(lambda value: value.reshape(shape)))
-        return result
+        if not emulator.numerics or not followed(tensor):
+            return real_methods["reshape"](tensor, *args, **kwargs)
+        with emulator.within:
+            return reshaped(emulator.memory, real_methods["reshape"], tensor, *args, **kwargs)
 
     def load(path, device=None):
         result = real_load(path, device)
         if device is not None and emulator.numerics:
-            emulator.memory.write(result, spread(host_values(real_load(path)), result))
+            emulator.memory.write(result, spread(host_values(real_load(path)), result), padding=0.0)
         return result
 
     ttnn._ttnn.tensor.load_tensor_flatbuffer = load

@@ -29,6 +29,7 @@ from transformers import CLIPTextModel, CLIPTextModelWithProjection, T5EncoderMo
 
 from helpers.frames.transformer import Prompt, Transformer
 from helpers.frames.vae import Decoder
+from helpers.layers.config import check_config, one_of
 from helpers.layers.weights import Model, Weights, find_folder
 from helpers.mesh import label
 
@@ -51,6 +52,7 @@ SD1 = Model(
     parts={"text_encoder": CLIPTextModel, "unet": UNet2DConditionModel, "vae": AutoencoderKL},
     gigabytes={"text_encoder": 0.2, "unet": 1.7, "vae": 0.2},
 )
+TEXT_ENCODERS = ("text_encoder", "text_encoder_2", "text_encoder_3")  # of SD3, on the host
 # what model_index.json says -> the class, and what the folder may leave out
 PIPELINES = {
     "StableDiffusion3Pipeline": (StableDiffusion3Pipeline, {}),
@@ -85,8 +87,12 @@ class StableDiffusion3:
     def __init__(self, mesh, weights: str | Path):
         """Raises FileNotFoundError and ValueError as helpers.layers.weights says. Loading is layer by layer."""
         folder = find_folder(weights, SD3)
-        parts = {part: Weights(folder, part, SD3) for part in SD3.parts}  # all are checked before one is loaded
-        denoiser, vae = parts["transformer"], parts["vae"]
+        for part in TEXT_ENCODERS:  # all parts are checked before one is loaded
+            Weights(folder, part, SD3)
+        denoiser = Weights(folder, "transformer", SD3, Transformer.made_for)
+        vae = Weights(folder, "vae", SD3, Decoder.made_for)
+        fits = {"latent_channels": one_of(denoiser.config["in_channels"]), "out_channels": one_of(3)}
+        check_config(vae.config, fits, f"{folder}/vae/config.json")
         self.mesh, self.texts = mesh, load(folder, transformer=None, vae=None)
         self.transformer = Transformer(mesh, denoiser, denoiser.config)
         self.decoder = Decoder(mesh, vae, vae.config)

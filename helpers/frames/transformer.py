@@ -6,12 +6,13 @@ The reference is diffusers' SD3Transformer2DModel. One picture's tokens are few,
 mesh has chips along it, all of them do the same. Shapes: N tokens of the picture, L of the text, D the width of both.
 """
 
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 import torch
 import ttnn
 from diffusers.models.embeddings import Timesteps
 
+from helpers.layers.config import Rule, check_config, one_of, same_as
 from helpers.layers.parallel import (
     ColumnParallel,
     Linear,
@@ -42,9 +43,17 @@ class Transformer:
     `weights` gives a torch tensor for each name of SD3Transformer2DModel, `config` is its config.
     """
 
+    made_for: ClassVar = {
+        "qk_norm": one_of(None, "rms_norm"),
+        "out_channels": same_as("in_channels"),
+        "caption_projection_dim": Rule(
+            "num_attention_heads x attention_head_dim",
+            lambda value, config: value == config["num_attention_heads"] * config["attention_head_dim"],
+        ),
+    }
+
     def __init__(self, mesh, weights, config):
-        if config.get("qk_norm") not in (None, "rms_norm"):
-            raise ValueError(f"Queries and keys are normed here by rms_norm or not at all, not by {config['qk_norm']}.")
+        check_config(config, self.made_for, "transformer")
         check_heads(mesh, config["num_attention_heads"], config["attention_head_dim"])
         self.mesh, self.config = mesh, config
         linear = lambda name: Linear(mesh, weights[name + ".weight"], weights[name + ".bias"])

@@ -6,10 +6,13 @@ positions row by row, and `Grid` has H and W. New here: zeros beyond the edges, 
 other in the middle, and positions that are doubled by repeating them.
 """
 
+from typing import ClassVar
+
 import torch
 import ttnn
 
 from helpers.collectives import all_gather
+from helpers.layers.config import NOT_ZERO, Rule, check_config, multiples_of, one_of
 from helpers.layers.halo import Halo
 from helpers.layers.parallel import Linear, pad_to
 from helpers.mochi.vae import Grid, GroupNorm, cut_dimension, to_frames, to_video
@@ -21,8 +24,16 @@ EPS = 1e-6  # of every group norm in AutoencoderKL's decoder
 class Decoder:
     """`decoder(latents)` -> picture. `weights` gives a torch tensor for each name of AutoencoderKL."""
 
+    made_for: ClassVar = {
+        "act_fn": one_of("silu", "swish"),  # two names of one function
+        "up_block_types": Rule("UpDecoderBlock2D only", lambda value, config: set(value) == {"UpDecoderBlock2D"}),
+        "mid_block_add_attention": one_of(True),
+        "block_out_channels": multiples_of(TILE),
+        "scaling_factor": NOT_ZERO,
+    }
+
     def __init__(self, mesh, weights, config):
-        check_config(config)
+        check_config(config, self.made_for, "vae")
         self.mesh, self.config, self.halo = mesh, config, Halo(mesh, "zeros")
         groups, last = config["norm_num_groups"], len(config["block_out_channels"]) - 1
         norm = lambda name: GroupNorm(mesh, weights, f"decoder.{name}.", groups, EPS)
@@ -139,14 +150,3 @@ def doubled(x, grid: Grid) -> tuple[ttnn.Tensor, Grid]:
     finer = Grid(2 * grid.height, 2 * grid.width)
     x = ttnn.upsample(ttnn.squeeze(to_video(x, grid), 1), 2)
     return to_frames(ttnn.unsqueeze(x, 1)), finer
-
-
-def check_config(config) -> None:
-    """Raises ValueError for an AutoencoderKL that is built in another way."""
-    blocks = ("UpDecoderBlock2D",) * len(config["block_out_channels"])
-    for name, made in {"up_block_types": blocks, "act_fn": "silu", "mid_block_add_attention": True}.items():
-        found = config.get(name, made)
-        if (tuple(found) if isinstance(found, list) else found) != made:
-            raise ValueError(f"This decoder is made for {name} {made}, and the vae has {found}.")
-    if any(channels % TILE for channels in config["block_out_channels"]):
-        raise ValueError(f"Channels of {config['block_out_channels']} are not all whole tiles of {TILE}.")

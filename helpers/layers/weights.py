@@ -4,6 +4,7 @@ Nothing is downloaded, and only safetensors files are opened. The names and shap
 the reference models themselves, built from the folder's config without memory for values.
 """
 
+import inspect
 import json
 import math
 from dataclasses import dataclass
@@ -15,6 +16,8 @@ from huggingface_hub import snapshot_download
 from huggingface_hub.errors import HFValidationError, LocalEntryNotFoundError
 from safetensors import SafetensorError, safe_open
 from transformers import PreTrainedModel, T5EncoderModel
+
+from helpers.layers.config import Rule, check_config
 
 
 @dataclass(frozen=True)
@@ -66,15 +69,17 @@ class Weights:
     """One part of a model's folder: `config`, and a torch tensor for each name, read from disk when asked for.
 
     The whole part is checked before the first tensor is read. Raises FileNotFoundError for missing files, and
-    ValueError for another architecture, missing or extra names, wrong shapes and damaged files.
+    ValueError for another architecture, a config that the code is not made for (helpers/layers/config.py), missing or
+    extra names, wrong shapes and damaged files.
     """
 
-    def __init__(self, folder: str | Path, part: str, model: Model = MOCHI):
+    def __init__(self, folder: str | Path, part: str, model: Model = MOCHI, made_for: dict[str, Rule] | None = None):
         self.folder, self.part, self.model = Path(folder) / part, part, model
-        self.config = self._read_config()
+        self.config = whole_config(self._read_config(), model.parts[part], self.folder)
+        check_config(self.config, made_for or {}, f"{self.folder}/config.json")
         self._files = {}  # name -> file
         shapes = self._read_headers()
-        self._compare(shapes, reference_shapes(part, self.config, model))
+        self._compare(shapes, self._wanted())
         self.num_bytes = 2 * sum(math.prod(shape) for shape in shapes.values())  # on the mesh, in bfloat16
 
     def __getitem__(self, name: str) -> torch.Tensor:
@@ -121,6 +126,13 @@ class Weights:
             raise FileNotFoundError(f"{self.folder} lacks {what}. {how_to_get(self.model, [self.part])}")
         return found
 
+    def _wanted(self) -> dict[str, tuple[int, ...]]:
+        try:
+            return reference_shapes(self.part, self.config, self.model)
+        except Exception as error:  # whatever the reference raises on numbers that do not go together
+            name = self.model.parts[self.part].__name__
+            raise ValueError(f"{self.folder}/config.json makes no {name}: {one_line(error)}") from error
+
     def _compare(self, found: dict, wanted: dict) -> None:
         optional = TIED & set(wanted)
         missing = sorted(set(wanted) - set(found) - optional)
@@ -132,6 +144,21 @@ class Weights:
                 sizes = f" {found[first]} instead of {wanted[first]}" if names is shapes else ""
                 more = f" and {len(names) - 1} more" if len(names) > 1 else ""
                 raise ValueError(f"{self.folder} {problem} {first}{sizes}{more}. It does not fit its config.json.")
+
+
+def whole_config(config: dict, reference: type, folder: Path) -> dict:
+    """A config with the reference's defaults for what it does not say. Raises ValueError where the reference does."""
+    if not issubclass(reference, PreTrainedModel):
+        defaults = {name: p.default for name, p in inspect.signature(reference.__init__).parameters.items()}
+        return {name: value for name, value in defaults.items() if value is not inspect.Parameter.empty} | config
+    try:
+        return reference.config_class.from_dict(config).to_dict()
+    except Exception as error:
+        raise ValueError(f"{folder}/config.json makes no {reference.__name__}: {one_line(error)}") from error
+
+
+def one_line(error: Exception) -> str:
+    return " ".join(str(error).split())
 
 
 def reference_shapes(part: str, config: dict, model: Model = MOCHI) -> dict[str, tuple[int, ...]]:

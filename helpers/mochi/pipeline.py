@@ -18,6 +18,7 @@ from diffusers.utils.torch_utils import randn_tensor
 from tqdm.auto import tqdm
 from transformers import AutoTokenizer, T5Config
 
+from helpers.layers.config import check_config, one_of, product_of
 from helpers.layers.weights import Weights, find_folder
 from helpers.mesh import label
 from helpers.mochi.t5 import T5Encoder
@@ -28,6 +29,7 @@ from ttnn_emulator.systems import System
 MAX_TOKENS = 256  # of a prompt, in Mochi-1
 THRESHOLD_NOISE = 0.025  # of the linear-quadratic schedule, in Mochi-1
 PER_LATENT, PER_LATENT_SIDE = 6, 8  # frames and pixels for each latent one
+PATCH = 2  # latents on a side of a patch
 FSDP_SHARE = 1 / 4  # of a chip's memory: denoiser weights larger than that are cut over sp too
 
 
@@ -58,7 +60,10 @@ class Mochi:
     def __init__(self, mesh, weights: str | Path):
         """Raises FileNotFoundError and ValueError as helpers.layers.weights says. Loading is layer by layer."""
         folder = find_folder(weights)
-        text, denoiser, vae = (Weights(folder, part) for part in ("text_encoder", "transformer", "vae"))
+        text = Weights(folder, "text_encoder", made_for=T5Encoder.made_for)  # all are checked before one is loaded
+        denoiser = Weights(folder, "transformer", made_for=Transformer.made_for)
+        vae = Weights(folder, "vae", made_for=Decoder.made_for)
+        check_together(folder, text.config, denoiser.config, vae.config)
         self.mesh = mesh
         self.tokenizer = AutoTokenizer.from_pretrained(folder / "tokenizer", local_files_only=True)
         self.scheduler = FlowMatchEulerDiscreteScheduler.from_pretrained(folder / "scheduler", local_files_only=True)
@@ -99,6 +104,19 @@ class Mochi:
             if request.callback is not None:
                 request.callback(step, latents)
         return latents
+
+
+def check_together(folder: Path, text: dict, denoiser: dict, vae: dict) -> None:
+    """Raises ValueError for configs of parts that do not fit each other, or the sizes that are fixed in Mochi-1."""
+    of_denoiser = {"patch_size": one_of(PATCH), "text_embed_dim": one_of(text["d_model"])}
+    of_vae = {
+        "latent_channels": one_of(denoiser["in_channels"]),
+        "out_channels": one_of(3),
+        "temporal_expansions": product_of(PER_LATENT),
+        "spatial_expansions": product_of(PER_LATENT_SIDE),
+    }
+    check_config(denoiser, of_denoiser, f"{folder}/transformer/config.json")
+    check_config(vae, of_vae, f"{folder}/vae/config.json")
 
 
 def cut_over_sp(system: System, num_bytes: int) -> bool:
@@ -172,7 +190,7 @@ def check_request(frames: int, height: int, width: int, steps: int) -> None:
     if frames < 1 or (frames - 1) % PER_LATENT:
         below = max(0, frames - 1) // PER_LATENT * PER_LATENT + 1
         raise ValueError(f"{frames} frames cannot be made: Mochi makes 6 k + 1. Try {below} or {below + PER_LATENT}.")
-    side = 2 * PER_LATENT_SIDE  # a patch is two latents wide
+    side = PATCH * PER_LATENT_SIDE
     for name, length in (("height", height), ("width", width)):
         if length < side or length % side:
             raise ValueError(

@@ -4,21 +4,34 @@ Why tokens stay whole: 256 of them are few, every one attends to every other, an
 The reference is transformers' T5EncoderModel.
 """
 
+from typing import ClassVar
+
 import torch
 import ttnn
 from transformers import T5Config
 from transformers.models.t5.modeling_t5 import T5Attention
 
+from helpers.layers.config import check_config, one_of
 from helpers.layers.parallel import ColumnParallel, RMSNorm, RowParallel, check_heads, degree, fused_by_chip
 from helpers.tensors import gather, replicate, shard
 
 MASKED = -1e9  # what attention adds to a score that must not count
+ACTIVATIONS = {
+    "gelu_new": ttnn.gelu,  # T5's gated-gelu: a formula with tanh, at most 0.0005 away from this one
+    "gelu": ttnn.gelu,
+    "relu": ttnn.relu,
+    "silu": ttnn.silu,
+}
 
 
 class T5Encoder:
     """`encoder(ids, mask)` -> (B, S, d_model). `weights` gives a torch tensor for each name of T5EncoderModel."""
 
+    # feed_forward_proj says both: gated-gelu is a gate, and gelu_new.
+    made_for: ClassVar = {"is_gated_act": one_of(True), "dense_act_fn": one_of(*ACTIVATIONS)}
+
     def __init__(self, mesh, weights, config: T5Config):
+        check_config(config.to_dict(), self.made_for, "text encoder")
         check_heads(mesh, config.num_heads, config.d_kv)
         self.mesh, self.config = mesh, config
         self.embedding = replicate(weights["shared.weight"], mesh, layout=ttnn.ROW_MAJOR_LAYOUT)
@@ -63,6 +76,7 @@ class T5Layer:
         self.qkv = ColumnParallel(mesh, qkv)
         self.out = RowParallel(mesh, weights[f"{attention}o.weight"])
         self.norm2 = RMSNorm(mesh, weights[f"{prefix}1.layer_norm.weight"], config.layer_norm_epsilon)
+        self.activation = ACTIVATIONS[config.dense_act_fn]
         self.gate = ColumnParallel(mesh, weights[f"{mlp}wi_0.weight"])
         self.up = ColumnParallel(mesh, weights[f"{mlp}wi_1.weight"])
         self.down = RowParallel(mesh, weights[f"{mlp}wo.weight"])
@@ -71,7 +85,7 @@ class T5Layer:
         """x (1, B, S, D) and bias (B, heads / tp, S, S) -> (1, B, S, D)"""
         x = ttnn.add(x, self.attention(self.norm1(x), bias))
         hidden = self.norm2(x)
-        hidden = ttnn.multiply(ttnn.gelu(self.gate(hidden)), self.up(hidden))
+        hidden = ttnn.multiply(self.activation(self.gate(hidden)), self.up(hidden))
         return ttnn.add(x, self.down(hidden))
 
     def attention(self, x: ttnn.Tensor, bias: ttnn.Tensor) -> ttnn.Tensor:

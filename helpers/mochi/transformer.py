@@ -7,7 +7,7 @@ text tokens; D video width, C text width.
 """
 
 import warnings
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 import torch
 import ttnn
@@ -15,6 +15,7 @@ from diffusers.models.embeddings import Timesteps
 from diffusers.models.transformers.transformer_mochi import MochiRoPE
 
 from helpers.collectives import all_gather
+from helpers.layers.config import check_config, multiples_of, one_of, same_as
 from helpers.layers.parallel import ColumnParallel, Linear, RMSNorm, RowParallel, check_heads, pad_to
 from helpers.mochi.attention import JointAttention, Sequence
 from helpers.tensors import gather, replicate, shard
@@ -39,7 +40,14 @@ class Transformer:
     blocks' large weights are cut over sp too, and gathered when they are used.
     """
 
+    made_for: ClassVar = {
+        "activation_fn": one_of("swiglu"),
+        "out_channels": same_as("in_channels"),
+        "text_embed_dim": multiples_of(POOL_HEADS),
+    }
+
     def __init__(self, mesh, weights, config, fsdp: bool = False):
+        check_config(config, self.made_for, "transformer")
         check_heads(mesh, config["num_attention_heads"], config["attention_head_dim"])
         self.mesh, self.config = mesh, config
         patch = weights["patch_embed.proj.weight"].flatten(1)  # (D, channels p p)

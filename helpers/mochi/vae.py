@@ -7,18 +7,23 @@ the decoder of diffusers' AutoencoderKLMochi.
 Between layers a chip holds (1, T, S, C), tiled: T frames of S = H W positions, row by row. `Grid` has H and W.
 """
 
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 import torch
 import ttnn
 
 from helpers.collectives import all_reduce
+from helpers.layers.config import NOT_ZERO, Rule, check_config, multiples_of, one_for_each, one_of
 from helpers.layers.halo import Halo
 from helpers.layers.parallel import Linear, degree
 from helpers.tensors import gather, replicate, shard
 
 GROUPS, EPS = 32, 1e-5  # of every group norm in AutoencoderKLMochi
 TIME, HEIGHT, WIDTH = 1, 2, 3  # dimensions of (1, T, H, W, C)
+ONE_PER_UP_BLOCK = Rule(
+    "one number less than decoder_block_out_channels has",
+    lambda value, config: len(value) == len(config["decoder_block_out_channels"]) - 1,
+)
 
 
 class Grid(NamedTuple):
@@ -31,7 +36,18 @@ class Grid(NamedTuple):
 class Decoder:
     """`decoder(latents)` -> video. `weights` gives a torch tensor for each name of AutoencoderKLMochi."""
 
+    made_for: ClassVar = {
+        "act_fn": one_of("silu", "swish"),  # two names of one function
+        "latents_mean": one_for_each("latent_channels"),
+        "latents_std": one_for_each("latent_channels"),
+        "scaling_factor": NOT_ZERO,
+        "decoder_block_out_channels": multiples_of(GROUPS),
+        "temporal_expansions": ONE_PER_UP_BLOCK,
+        "spatial_expansions": ONE_PER_UP_BLOCK,
+    }
+
     def __init__(self, mesh, weights, config):
+        check_config(config, self.made_for, "vae")
         self.mesh, self.config = mesh, config
         conv_in = weights["decoder.conv_in.weight"].flatten(1)  # 1 x 1 x 1: a linear layer
         self.conv_in = Linear(mesh, conv_in, weights["decoder.conv_in.bias"])
