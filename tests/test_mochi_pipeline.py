@@ -12,7 +12,7 @@ from safetensors.torch import load_file, save_file
 from helpers.layers.weights import Weights, find_folder, reference_shapes
 from helpers.mesh import close_mesh, open_mesh, run_on
 from helpers.metrics import psnr
-from helpers.mochi.pipeline import Mochi, Request, check_together, first_noise, generate
+from helpers.mochi.pipeline import Mochi, Request, check_scheduler, check_together, first_noise, generate
 from helpers.mochi.transformer import Transformer
 
 pytestmark = pytest.mark.filterwarnings("ignore:In CPU autocast")
@@ -227,6 +227,15 @@ def test_parts_that_do_not_fit_together(folder, part, change, message):
     configs[part] |= change
     with pytest.raises(ValueError, match=f"{part}/config.json: {message}"):
         check_together(folder, *configs.values())
+
+
+def test_another_scheduler_is_refused(folder, tmp_path):
+    shutil.copytree(folder / "scheduler", tmp_path / "scheduler")
+    path = tmp_path / "scheduler" / "scheduler_config.json"
+    check_scheduler(tmp_path / "scheduler")
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"_class_name": "DDIMScheduler"}))
+    with pytest.raises(ValueError, match="_class_name is 'DDIMScheduler'. What works here is 'FlowMatchEulerDiscrete"):
+        check_scheduler(tmp_path / "scheduler")
 
 
 def test_a_config_may_leave_out_what_is_the_default(folder, tmp_path):

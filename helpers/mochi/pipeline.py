@@ -64,6 +64,7 @@ class Mochi:
         denoiser = Weights(folder, "transformer", made_for=Transformer.made_for)
         vae = Weights(folder, "vae", made_for=Decoder.made_for)
         check_together(folder, text.config, denoiser.config, vae.config)
+        check_scheduler(folder / "scheduler")
         self.mesh = mesh
         self.tokenizer = AutoTokenizer.from_pretrained(folder / "tokenizer", local_files_only=True)
         self.scheduler = FlowMatchEulerDiscreteScheduler.from_pretrained(folder / "scheduler", local_files_only=True)
@@ -117,6 +118,13 @@ def check_together(folder: Path, text: dict, denoiser: dict, vae: dict) -> None:
     }
     check_config(denoiser, of_denoiser, f"{folder}/transformer/config.json")
     check_config(vae, of_vae, f"{folder}/vae/config.json")
+
+
+def check_scheduler(folder: Path) -> None:
+    """Raises ValueError for another scheduler: diffusers would read its numbers into this one without a word."""
+    config = FlowMatchEulerDiscreteScheduler.load_config(folder, local_files_only=True)
+    made_for = {"_class_name": one_of(FlowMatchEulerDiscreteScheduler.__name__)}
+    check_config(config, made_for, f"{folder}/scheduler_config.json")
 
 
 def cut_over_sp(system: System, num_bytes: int) -> bool:
