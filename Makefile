@@ -4,7 +4,7 @@ ONLY =
 python = .venv/bin/python
 notebooks = $(sort $(wildcard notebooks/*.ipynb))
 
-.PHONY: help setup series test lab notebooks bench lint clean
+.PHONY: help setup series test lab notebooks bench foreign lint clean
 
 help:
 	@echo 'make series     run the notebooks in order; results in runs/   [SYSTEM=galaxy|t3000|n300|n150|p150|...] [ONLY=01]'
@@ -12,6 +12,7 @@ help:
 	@echo 'make lab        open JupyterLab on the first notebook, on copies in work/'
 	@echo 'make notebooks  run the notebooks and store their outputs in place   [ONLY=01]'
 	@echo 'make bench      measure what has a stated speed'
+	@echo 'make foreign    run programs of a checkout of tt-metal on the emulated mesh, judge them   CHECKOUT=path [ONLY=T5]'
 	@echo 'make lint       check and format-check code and notebooks'
 	@echo 'make clean      remove runs/ and caches; .venv stays'
 
@@ -39,6 +40,11 @@ notebooks: setup
 
 bench: setup
 	@$(python) -m tools.bench
+
+# What these programs import beside ttnn stays out of the environment.
+foreign: setup
+	@.venv/bin/uv pip install -q --python $(python) --target runs/foreign --no-deps pytz==2026.6 torchvision==0.28.0
+	@PYTHONPATH=runs/foreign $(python) -m tools.foreign '$(CHECKOUT)' --only '$(ONLY)' --write
 
 lint: setup
 	$(python) -m ruff check .

@@ -356,11 +356,15 @@ def test_dump_and_load(mesh, tmp_path):
         assert torch.equal(gather(move(ttnn.from_device(on_mesh)), tp=2, sp=3).float(), x)
 
 
-def test_a_tensor_that_its_class_makes_on_the_mesh_is_refused_where_it_is_read(mesh):
-    made = ttnn.Tensor(randn(32, 64), device=mesh, layout=TILE)
-    for use in (made.to_torch, lambda: ttnn.relu(made)):
-        with pytest.raises(RuntimeError, match=r"ttnn.Tensor\(..., device=mesh\). Make it with ttnn.from_torch"):
-            use()
+def test_a_tensor_that_its_class_makes_on_the_mesh(mesh):
+    x = randn(32, 64)
+    from_torch = ttnn.Tensor(tensor=x, data_type=ttnn.float32, layout=TILE, device=mesh)
+    from_list = ttnn.Tensor(x[:2, :3].flatten().tolist(), [2, 3], ttnn.float32, ttnn.ROW_MAJOR_LAYOUT, mesh)
+    assert isinstance(from_list, ttnn.Tensor) and not isinstance(x, ttnn.Tensor)
+    for made, want in ((from_torch, x), (from_list, x[:2, :3])):
+        assert made.dtype == ttnn.float32 and on_device(made)
+        for shard_of_it in (ttnn.get_device_tensors(made)[chip] for chip in (0, 13)):
+            assert torch.equal(ttnn.to_torch(shard_of_it), want)
 
 
 def test_as_tensor_with_a_cache_file(mesh, tmp_path):

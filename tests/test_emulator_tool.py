@@ -251,3 +251,24 @@ def test_one_trace_at_a_time(mesh):
 def test_what_would_crash_is_refused(mesh):
     with pytest.raises(NotImplementedError, match="load_sub_device_manager"):
         mesh.load_sub_device_manager(0)
+
+
+def test_sampling_draws_among_the_best(mesh):
+    generator = torch.Generator().manual_seed(4)
+    scores = torch.stack([torch.randperm(64, generator=generator) for _ in range(32)]).float()[None, None] / 8
+    names = torch.randperm(1000, generator=generator)[:64].int().expand(1, 1, 32, 64).contiguous()
+    put = lambda x, dtype, layout=ttnn.ROW_MAJOR_LAYOUT: ttnn.from_torch(x, dtype=dtype, layout=layout, device=mesh)
+    x, indices = put(scores, ttnn.bfloat16, ttnn.TILE_LAYOUT), put(names, ttnn.int32)
+
+    def drawn(k, p, seed):
+        each = {"k": put(torch.full((32,), k), ttnn.uint32), "p": put(torch.full((32,), p), ttnn.bfloat16)}
+        out = ttnn.sampling(x, indices, **each, temp=put(torch.ones(32), ttnn.bfloat16), seed=seed)
+        return ttnn.to_torch(ttnn.get_device_tensors(out)[7]).flatten().long()
+
+    order = scores[0, 0].argsort(dim=-1, descending=True)
+    best = names[0, 0].long().gather(-1, order)
+    assert torch.equal(drawn(1, 0.9, 5), best[:, 0])  # of one, that one
+    assert torch.equal(drawn(40, 0.01, 5), best[:, 0])  # the best alone reaches one per cent
+    among = (drawn(3, 1.0, 5)[:, None] == best[:, :3]).any(-1)
+    assert among.all() and not torch.equal(drawn(3, 1.0, 5), best[:, 0])
+    assert torch.equal(drawn(3, 1.0, 5), drawn(3, 1.0, 5))

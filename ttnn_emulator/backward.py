@@ -34,10 +34,11 @@ def acosh_bw(grad_tensor, input_tensor):
 
 @golden_of(ttnn.embedding_bw)
 def embedding_bw(input_tensor, weight_tensor, output_gradient_tensor):
-    """Indices, weights (1, 1, words, width) and a row of gradients for each index -> (1, 1, words, width)"""
+    """Indices, weights (..., words, width) and a row of gradients for each index -> (1, 1, words, width)"""
     width = weight_tensor.shape[-1]
     of = lambda weight: F.embedding(input_tensor.long().flatten(), weight.reshape(-1, width))
-    return gradients(of, output_gradient_tensor.reshape(-1, width), weight_tensor)[0]
+    grad = gradients(of, output_gradient_tensor.reshape(-1, width), weight_tensor)[0]
+    return grad.reshape(1, 1, -1, width)
 
 
 @golden_of(ttnn.prod_bw)

@@ -152,8 +152,7 @@ def unknown_values(tensor: ttnn.Tensor) -> str:
         return "This tensor's mesh has been closed. Make the tensor again on the mesh that is open now."
     return (
         f"The emulated mesh does not know the values of this tensor of shape {tuple(tensor.shape)}: it was made by a "
-        "call that the emulator does not follow, as ttnn.Tensor(..., device=mesh). Make it with "
-        "ttnn.from_torch(..., device=mesh)."
+        "call that the emulator does not follow. Make it with ttnn.from_torch(..., device=mesh)."
     )
 
 

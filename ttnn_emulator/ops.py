@@ -157,6 +157,16 @@ def full_like(tensor, fill_value):
     return torch.full_like(tensor, fill_value)
 
 
+@golden_of(ttnn.scale_mask_softmax_in_place)
+def scale_mask_softmax_in_place(input_tensor, scale=None, mask=None, *, is_causal_mask=False, numeric_stable=True):
+    """softmax(x scale + mask). Heads that stand below each other in a shard's rows have one mask."""
+    x = input_tensor.float() * (1.0 if scale is None else scale)
+    if mask is not None:
+        rows = mask.shape[-2]
+        x = x + (mask.float() if rows == 1 else mask.float().repeat(1, 1, x.shape[-2] // rows, 1))
+    return x.softmax(-1)
+
+
 # ttnn's golden functions of matrix products drop leading dimensions of 1 that the ops keep.
 
 
@@ -181,7 +191,7 @@ def sampling(input_values_tensor, input_indices_tensor, *, k, p, temp, seed=None
     temp is one over the temperature. Which one is drawn is torch's chance, not a chip's.
     """
     scores = input_values_tensor[0, 0].float() * temp.float().flatten()[:, None]
-    order = scores.argsort(-1, descending=True, stable=True)
+    order = scores.argsort(dim=-1, descending=True, stable=True)
     ranked = scores.gather(-1, order)
     ranked[torch.arange(ranked.shape[-1]) >= k.long().flatten()[:, None]] = -float("inf")
     shares = ranked.softmax(-1)

@@ -7,7 +7,7 @@ import sys
 
 import ttnn
 
-from ttnn_emulator import devices, golden, toolchain, traces
+from ttnn_emulator import constructor, devices, golden, toolchain, traces
 from ttnn_emulator.systems import System, find_system
 
 EXIT_SECONDS = 20  # after a failed kernel build ttnn's threads can outlive the interpreter
@@ -38,6 +38,7 @@ def install(system: str, numerics: bool = True) -> golden.Emulator:
         golden.install(_emulator)
         devices.install(_emulator.memory, failed=toolchain.drop_kernels)
         traces.install(_emulator)
+        constructor.install(_emulator)
         sys.modules["ttnn_emulator.conv"].install(_emulator)
     _emulator.numerics = numerics
     return _emulator
@@ -67,6 +68,7 @@ def uninstall() -> None:
     golden.uninstall()
     devices.uninstall()
     traces.uninstall()
+    constructor.uninstall()
     sys.modules["ttnn_emulator.conv"].uninstall()
 
 

@@ -17,6 +17,7 @@ from tools.foreign.programs import LIMIT, PROGRAMS, Row
 
 ROOT = Path(__file__).resolve().parents[2]
 README = ROOT / "ttnn_emulator" / "README.md"
+EXTRA = [os.path.abspath(path) for path in os.environ.get("PYTHONPATH", "").split(os.pathsep) if path]
 BEGIN, END = "<!-- make foreign: begin -->", "<!-- make foreign: end -->"
 
 
@@ -60,7 +61,7 @@ def run(program, checkout: Path) -> Row:
         program.prepare(folder)
         command = [sys.executable, "-m", "ttnn_emulator", "run", "--system", program.system]
         environment = os.environ | {
-            "PYTHONPATH": os.pathsep.join([str(ROOT), str(checkout)]),
+            "PYTHONPATH": os.pathsep.join([str(ROOT), str(checkout), *EXTRA]),
             "TT_DIT_CACHE_DIR": str(folder / "cache"),
             "DIT_UNIT_TEST": "1",  # tt_dit's tests of whole models then make one layer at random
             "HF_HUB_OFFLINE": "1",

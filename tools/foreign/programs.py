@@ -133,10 +133,18 @@ PROGRAMS = [
           ("models/tt_dit/tests/models/mochi/test_attention_mochi.py",
            "models/tt_dit/tests/models/mochi/test_transformer_mochi.py"),
           keyword="short_seq and 2x4 and yes_fsdp and (attention or block) and not cach", most=2),
-    Tests("ttnn's documentation examples", "n150", ("tests/ttnn/docs_examples",), known={}),
+    Tests("ttnn's documentation examples", "n150", ("tests/ttnn/docs_examples",), known={
+        "test_gelu_bw": "approximate= is not in ttnn 0.81.1",
+        "test_untilize_with_unpadding": "asks for more rows than the tensor has",
+        "test_manual_seed": "refused, a chip's random numbers are its own",
+        "test_copy_device_to_host_tensor": "refused by name",
+    }),
     *(Tutorial(f"ttnn_{name}.py") for name in (
-        "add_tensors", "basic_operations", "basic_matrix_multiplication", "basic_conv", "multihead_attention",
-        "mlp_inference_mnist", "simplecnn_inference")),
+        "add_tensors", "basic_operations", "basic_matrix_multiplication", "basic_conv", "mlp_inference_mnist")),
+    Tutorial("ttnn_multihead_attention.py", refused="assert torch.allclose(torch_output, torch_optimized_output)",
+             why="runs to its last line, which wants the same bits of two orders of rounding; the scores are in the "
+                 "thousands, so one bit moves the softmax"),
+    Tutorial("ttnn_simplecnn_inference.py", refused="urlopen error", why="downloads its data set"),
     Tutorial("ttnn_tracer_model.py", refused="models.demos.bert", why="needs models/demos/bert and a model of a hub"),
     Tutorial("ttnn_clip_zero_shot_classification.py", refused="openai/clip", why="asks a hub for its model"),
 ]  # fmt: skip
