@@ -41,7 +41,7 @@ class Driver:
 
 
 @dataclass(frozen=True)
-class Tests:
+class Suite:
     """Tests of theirs, run by pytest. `known` names those that fail, and why that is right."""
 
     name: str
@@ -102,7 +102,7 @@ class Tutorial:
 
 @dataclass(frozen=True)
 class Row:
-    program: Driver | Tests | Tutorial
+    program: Driver | Suite | Tutorial
     ok: bool
     found: str
     seconds: float
@@ -126,14 +126,14 @@ PROGRAMS = [
       for system in SYSTEMS),
     *(Driver("tt_dit, Wan 2.2's transformer, two layers", system, "wan", "transformer", "pcc", 0.999)
       for system in SYSTEMS),
-    Tests("tt_dit, its tests of layers", "t3000",
+    Suite("tt_dit, its tests of layers", "t3000",
           tuple(UNIT.format(name) for name in ("normalization", "linear", "feedforward", "embeddings", "module")),
           keyword="not patch_embed_sd35", most=3),
-    Tests("tt_dit, its tests of Mochi's attention and blocks", "t3000",
+    Suite("tt_dit, its tests of Mochi's attention and blocks", "t3000",
           ("models/tt_dit/tests/models/mochi/test_attention_mochi.py",
            "models/tt_dit/tests/models/mochi/test_transformer_mochi.py"),
           keyword="short_seq and 2x4 and yes_fsdp and (attention or block) and not cach", most=2),
-    Tests("ttnn's documentation examples", "n150", ("tests/ttnn/docs_examples",), known={
+    Suite("ttnn's documentation examples", "n150", ("tests/ttnn/docs_examples",), known={
         "test_gelu_bw": "approximate= is not in ttnn 0.81.1",
         "test_untilize_with_unpadding": "asks for more rows than the tensor has",
         "test_manual_seed": "refused, a chip's random numbers are its own",
