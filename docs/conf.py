@@ -21,9 +21,7 @@ extensions = ["myst_nb", "sphinx_copybutton", "sphinx_design"]
 nb_execution_mode = "off"  # what is stored is shown
 nb_ipywidgets_js = {}  # widgets are pictures here; nothing is loaded from elsewhere
 nb_merge_streams = True
-nb_code_prompt_show = "Show the code"
-nb_output_prompt_show = "Show the answer"
-nb_code_prompt_hide = nb_output_prompt_hide = "Hide"
+nb_code_prompt_show, nb_code_prompt_hide = "Show the answer", "Hide the answer"
 myst_enable_extensions = ["colon_fence", "dollarmath"]
 myst_heading_anchors = 3
 suppress_warnings = ["ref.python"]  # two models may each have a Prompt
@@ -56,9 +54,9 @@ html_js_files = [
 ]
 html_favicon = "_static/favicon.svg"
 html_show_sourcelink = False
+html_context = {"default_mode": "auto"}  # light or dark as the reader's system says
 html_theme_options = {
-    "home_page_in_toc": True,
-    "show_navbar_depth": 1,
+    "navbar_persistent": [],  # the sidebar has a search field already
     "use_download_button": True,
     "use_fullscreen_button": False,
     "repository_url": repository(),

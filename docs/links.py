@@ -1,4 +1,4 @@
-"""Follows the links of a built site, without a network: what leads nowhere, and what would be fetched from elsewhere."""
+"""Follows the links of a built site without a network: what leads nowhere, and what would be fetched from elsewhere."""
 
 from html.parser import HTMLParser
 from pathlib import Path

@@ -74,7 +74,7 @@ def write_video(data: bytes, stem: Path, width: int) -> str:
         f'<figure class="clip" style="max-width:{width}px">'
         f'<video src="{at}/{video.name}" poster="{at}/{poster.name}" width="{wide}" height="{high}" '
         "autoplay loop muted controls playsinline></video>"
-        f'<img class="strip" src="{at}/{strip.name}" width="{IN_STRIP * wide}" height="{high}" loading="lazy" '
+        f'<img class="strip" src="{at}/{strip.name}" width="{IN_STRIP * wide}" height="{high}" '
         f'alt="{IN_STRIP} of the video\'s {len(frames)} frames, from the first to the last"></figure>'
     )
 

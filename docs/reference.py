@@ -6,10 +6,12 @@ columns stands as it is.
 
 import ast
 import re
+import textwrap
 from collections.abc import Iterable
 from pathlib import Path
 
 COLUMNS = re.compile(r"\S {3,}\S")  # a table made with spaces
+NAMED = re.compile(r"\n(?=[\w, ]{1,30}: )")  # before a line that says what one argument is
 SPECIAL = re.compile(r"(`[^`]*`)|([\\*_<\[\]$#|{}~^])")
 
 
@@ -17,7 +19,7 @@ def pages(root: Path, packages: Iterable[str]) -> dict[str, str]:
     """File name -> text: a page for each package (a folder below root), and an index of them."""
     made = {}
     for package in packages:
-        texts = [module(path, root) for path in sorted((root / package).glob("*.py"))]
+        texts = [module(path, root) for path in sorted((root / package).glob("*.py"))]  # __init__.py sorts first
         made[package.replace("/", ".")] = "\n\n".join([f"# {package.replace('/', '.')}", *filter(None, texts)])
     head = (
         "# Reference\n\nWhat the notebooks import, and the emulator below it: all that is public, from the docstrings."
@@ -27,14 +29,14 @@ def pages(root: Path, packages: Iterable[str]) -> dict[str, str]:
 
 
 def module(path: Path, root: Path) -> str:
-    """One module: what it is for, then what is public in it. Empty for a module that says nothing."""
+    """One module: what it is for, then what is public in it. A package's __init__.py stands under the page's title."""
     tree = ast.parse(path.read_text(encoding="utf-8"))
-    name = ".".join(path.relative_to(root).with_suffix("").parts).removesuffix(".__init__")
-    entries = [entry for node in tree.body for entry in [describe(node, name)] if entry]
-    text = ast.get_docstring(tree)
-    if not text and not entries:
+    package = path.name == "__init__.py"
+    name = ".".join((path.parent if package else path.with_suffix("")).relative_to(root).parts)
+    text, entries = documentation(tree), [entry for node in tree.body if (entry := describe(node, name))]
+    if not (text or entries):
         return ""
-    return "\n\n".join([f"## {name}", markdown(text or ""), f":::::{{py:module}} {name}\n:::::", *entries])
+    return "\n\n".join(["" if package else f"## {name}", text, f":::::{{py:module}} {name}\n:::::", *entries])
 
 
 def describe(node: ast.AST, module: str) -> str:
@@ -86,7 +88,7 @@ def fields(node: ast.ClassDef) -> str:
 
 
 def markdown(docstring: str) -> str:
-    """Plain text as Markdown: paragraphs keep their lines, indented blocks and columns become code."""
+    """Plain text as Markdown: what is indented or set in columns becomes code, `name: ...` begins a line."""
     blocks = re.split(r"\n\s*\n", docstring.strip("\n"))
     return "\n\n".join(block(text) for text in blocks if text.strip())
 
@@ -94,5 +96,6 @@ def markdown(docstring: str) -> str:
 def block(text: str) -> str:
     lines = text.splitlines()
     if all(line.startswith("    ") for line in lines) or any(COLUMNS.search(line) for line in lines):
-        return "```text\n" + text + "\n```"
-    return "\\\n".join(SPECIAL.sub(lambda m: m[1] or "\\" + m[2], line.strip()) for line in lines)
+        return f"```text\n{textwrap.dedent(text)}\n```"
+    escaped = (SPECIAL.sub(lambda found: found[1] or "\\" + found[2], line.strip()) for line in lines)
+    return NAMED.sub("\\\\\n", "\n".join(escaped))

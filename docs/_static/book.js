@@ -79,7 +79,7 @@ function explorer(root) {
       });
     }
     const copies = [...Array(rows * columns).keys()].filter((n) => same(of([Math.floor(n / columns), n % columns]))).length;
-    said.textContent = `Chip (${chosen}) holds tokens [${mine.y}) and features [${mine.x}): ` +
+    said.textContent = `Chip (${chosen.join(", ")}) holds tokens [${mine.y.join(", ")}) and features [${mine.x.join(", ")}): ` +
       `${2 * (mine.y[1] - mine.y[0]) * (mine.x[1] - mine.x[0]) / 1024} KiB in bfloat16. ` +
       (copies === 1 ? "No other chip has this part." : `${copies} chips hold this same part.`);
   }
