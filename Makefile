@@ -4,13 +4,19 @@ ONLY =
 python = .venv/bin/python
 notebooks = $(sort $(wildcard notebooks/*.ipynb))
 
-.PHONY: help setup series test lab notebooks bench lint clean
+# The website's tools are in an environment of their own, and uv is all that they need.
+uv = $(or $(shell command -v uv),.venv/bin/uv)
+web = UV_PROJECT_ENVIRONMENT=build/web UV_COMPILE_BYTECODE=1 $(uv) run --quiet --frozen --only-group web
+
+.PHONY: help setup series test lab notebooks book test-browser bench lint clean
 
 help:
 	@echo 'make series     run the notebooks in order; results in runs/   [SYSTEM=galaxy|t3000|n300|n150|p150|...] [ONLY=01]'
 	@echo 'make test       run all tests'
 	@echo 'make lab        open JupyterLab on the first notebook, on copies in work/'
 	@echo 'make notebooks  run the notebooks and store their outputs in place   [ONLY=01]'
+	@echo 'make book       build the website in build/book, from the stored notebooks'
+	@echo 'make test-browser  open the website and JupyterLab in Chromium and use them'
 	@echo 'make bench      measure what has a stated speed'
 	@echo 'make lint       check and format-check code and notebooks'
 	@echo 'make clean      remove runs/ and caches; .venv stays'
@@ -36,6 +42,12 @@ lab: setup
 
 notebooks: setup
 	@$(python) -m tools.notebooks --only '$(ONLY)'
+
+book: $(if $(shell command -v uv),,setup)
+	@$(web) python -m docs.build
+
+test-browser: setup book
+	$(web) python -m pytest --confcutdir=tests/browser tests/browser
 
 bench: setup
 	@$(python) -m tools.bench

@@ -4,6 +4,8 @@ import os
 import nbformat
 import pytest
 
+collect_ignore = ["browser"]  # make test-browser runs these, in an environment of their own
+
 
 @pytest.fixture
 def toy(tmp_path):

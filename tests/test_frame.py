@@ -173,6 +173,6 @@ def test_ci_shows_the_closing_line_and_fails_with_the_tests(tmp_path, recipe, co
 
 def test_make_names_its_targets():
     makefile = (ROOT / "Makefile").read_text()
-    targets = set(re.findall(r"^([a-z]+):", makefile, re.MULTILINE)) - {"help", "setup"}
-    assert targets == set(re.findall(r"'make (\w+) ", makefile))
-    assert {"series", "test", "lab", "notebooks", "bench", "lint", "clean"} == targets
+    targets = set(re.findall(r"^([a-z-]+):", makefile, re.MULTILINE)) - {"help", "setup"}
+    assert targets == set(re.findall(r"'make ([\w-]+) ", makefile))
+    assert {"series", "test", "lab", "notebooks", "book", "test-browser", "bench", "lint", "clean"} == targets
