@@ -16,7 +16,7 @@ help:
 	@echo 'make lab        open JupyterLab on the first notebook, on copies in work/'
 	@echo 'make notebooks  run the notebooks and store their outputs in place   [ONLY=01]'
 	@echo 'make book       build the website in build/book, from the stored notebooks'
-	@echo 'make test-browser  open the website and JupyterLab in Chromium and use them'
+	@echo 'make test-browser   open the website and JupyterLab in Chromium, and use them   [ONLY=book|lab]'
 	@echo 'make bench      measure what has a stated speed'
 	@echo 'make lint       check and format-check code and notebooks'
 	@echo 'make clean      remove runs/ and caches; .venv stays'
@@ -46,8 +46,8 @@ notebooks: setup
 book: $(if $(shell command -v uv),,setup)
 	@$(web) python -m docs.build
 
-test-browser: setup book
-	$(web) python -m pytest --confcutdir=tests/browser tests/browser
+test-browser: $(if $(filter book,$(ONLY)),,setup) book
+	$(web) python -m pytest --confcutdir=tests/browser tests/browser$(if $(ONLY),/test_$(ONLY).py)
 
 bench: setup
 	@$(python) -m tools.bench

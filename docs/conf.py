@@ -11,10 +11,12 @@ from pathlib import Path
 from docutils.nodes import SkipNode
 from latex2mathml.converter import convert
 
+from docs import verified
+
+root = Path(__file__).resolve().parent.parent
 project, author = "Video on the Mesh", "the contributors to Video on the Mesh"
 copyright = f"{author}, Apache-2.0"
 language = "en"
-root = Path(__file__).resolve().parent.parent
 release = tomllib.loads((root / "pyproject.toml").read_text())["project"]["version"]
 
 extensions = ["myst_nb", "sphinx_copybutton", "sphinx_design"]
@@ -22,7 +24,8 @@ nb_execution_mode = "off"  # what is stored is shown
 nb_ipywidgets_js = {}  # widgets are pictures here; nothing is loaded from elsewhere
 nb_merge_streams = True
 nb_code_prompt_show, nb_code_prompt_hide = "Show the answer", "Hide the answer"
-myst_enable_extensions = ["colon_fence", "dollarmath"]
+myst_enable_extensions = ["colon_fence", "dollarmath", "substitution"]
+myst_substitutions = {"verified": verified.sentence()}
 myst_heading_anchors = 3
 suppress_warnings = ["ref.python"]  # two models may each have a Prompt
 
