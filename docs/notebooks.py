@@ -5,19 +5,21 @@ reader can predict first.
 """
 
 import base64
+import io
 import json
 import re
 from pathlib import Path
 
 import imageio_ffmpeg
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageOps
 
 VIDEO = re.compile(r'<video\b[^>]*?src="data:video/mp4;base64,([^"]+)"[^>]*>.*?</video>', re.DOTALL)
 WIDTH = re.compile(r'<video\b[^>]*?\bwidth="(\d+)"')
 ANSWER = re.compile(r"\.(answer|reveal)\(")  # what a learner should not see before the guess
 PICTURES = {"image/png", "image/jpeg", "image/svg+xml"}
 IN_STRIP = 6  # frames
+COVER = (480, 240)  # pixels of the picture on a notebook's card
 
 
 def convert(source: Path, page: Path, media: Path) -> None:
@@ -32,6 +34,32 @@ def convert(source: Path, page: Path, media: Path) -> None:
                 output["data"]["text/html"] = with_files(html, media / page.stem, f"{number:02d}")
     page.parent.mkdir(parents=True, exist_ok=True)
     page.write_text(json.dumps(notebook), encoding="utf-8")
+
+
+def write_cover(source: Path, media: Path, cover: Path) -> None:
+    """The picture on the notebook's card: first and last frame of its first video, or else its first picture."""
+    strips = sorted((media / source.stem).glob("*-strip.jpg"))
+    if strips:
+        strip = Image.open(strips[0])
+        wide, high = strip.width // IN_STRIP, strip.height
+        picture = Image.new("RGB", (2 * wide, high))
+        picture.paste(strip.crop((0, 0, wide, high)))
+        picture.paste(strip.crop((strip.width - wide, 0, strip.width, high)), (wide, 0))
+        picture = ImageOps.fit(picture, COVER)
+    else:
+        picture = ImageOps.pad(first_picture(json.loads(source.read_text(encoding="utf-8"))), COVER, color="white")
+    cover.parent.mkdir(parents=True, exist_ok=True)
+    picture.save(cover, quality=90)
+
+
+def first_picture(notebook: dict) -> Image.Image:
+    for cell in notebook["cells"]:
+        for output in cell.get("outputs", []):
+            for kind in ("image/png", "image/jpeg"):
+                if kind in output.get("data", {}):
+                    data = base64.b64decode("".join(output["data"][kind]))
+                    return Image.open(io.BytesIO(data)).convert("RGB")
+    return Image.new("RGB", COVER, "white")
 
 
 def describe(cell: dict, number: int) -> None:

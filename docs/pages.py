@@ -24,6 +24,7 @@ def gather(root: Path, pages: Path, media: Path) -> None:
     shutil.copytree(root / "docs", pages, ignore=shutil.ignore_patterns("*.py", "__pycache__", "_static"))
     for notebook in sorted((root / "notebooks").glob("*.ipynb")):
         notebooks.convert(notebook, pages / "notebooks" / notebook.name, media / "notebooks")
+        notebooks.write_cover(notebook, media / "notebooks", pages / "covers" / f"{notebook.stem}.jpg")
     for path in sorted(path for pattern in COPIED for path in root.glob(pattern)):
         target = pages / path.relative_to(root)
         target.parent.mkdir(parents=True, exist_ok=True)

@@ -1,6 +1,7 @@
 """What the website is made of: stored notebooks, docstrings, links. `make test-browser` opens it in a browser."""
 
 import base64
+import io
 import json
 import re
 from datetime import date, timedelta
@@ -57,6 +58,24 @@ def test_videos_become_files_with_poster_and_strip(page, frames):
     assert strip.shape == (48, 6 * 64)
     first_to_last = strip[24, 32::64].astype(int)
     assert np.abs(first_to_last - [10, 40, 70, 130, 160, 190]).max() < 8  # of seven frames the middle one is left out
+
+
+def test_a_card_shows_first_and_last_frame(page, tmp_path):
+    _, media = page
+    notebooks.write_cover(media.with_suffix(".ipynb"), media.parent, tmp_path / "cover.jpg")
+    cover = np.asarray(Image.open(tmp_path / "cover.jpg").convert("L")).astype(int)
+    assert cover.shape == (240, 480) and np.abs(cover[120, [120, 360]] - [10, 190]).max() < 8
+
+
+def test_a_card_without_a_video_shows_the_first_picture(tmp_path, frames):
+    png = io.BytesIO()
+    Image.fromarray(frames[3][:, :24]).save(png, "png")
+    cell = nbformat.v4.new_code_cell("draw()")
+    cell.outputs = [nbformat.v4.new_output("display_data", {"image/png": base64.b64encode(png.getvalue()).decode()})]
+    nbformat.write(nbformat.v4.new_notebook(cells=[cell]), tmp_path / "01_toy.ipynb")
+    notebooks.write_cover(tmp_path / "01_toy.ipynb", tmp_path, tmp_path / "cover.jpg")
+    cover = np.asarray(Image.open(tmp_path / "cover.jpg").convert("L")).astype(int)
+    assert np.abs(cover[120, [20, 240, 460]] - [255, 100, 255]).max() < 8  # whole, on white
 
 
 def test_only_answers_are_folded(page):
