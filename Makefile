@@ -47,7 +47,7 @@ book: $(if $(shell command -v uv),,setup)
 	@$(web) python -m docs.build
 
 test-browser: $(if $(filter book,$(ONLY)),,setup) book
-	$(web) python -m pytest --confcutdir=tests/browser tests/browser$(if $(ONLY),/test_$(ONLY).py)
+	$(web) python -m pytest -rs --confcutdir=tests/browser tests/browser$(if $(ONLY),/test_$(ONLY).py)
 
 bench: setup
 	@$(python) -m tools.bench

@@ -35,10 +35,11 @@ def browser():
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item, call):
     report = yield
-    if report.failed:
-        for page in [page for context in item.funcargs["browser"].contexts for page in context.pages]:
+    if report.failed and "browser" in item.funcargs:
+        pages = [page for context in item.funcargs["browser"].contexts for page in context.pages]
+        for n, page in enumerate(pages):
             SHOTS.mkdir(parents=True, exist_ok=True)
-            page.screenshot(path=SHOTS / f"{item.name}.png")
+            page.screenshot(path=SHOTS / f"{item.name.replace('/', ' ')[:80]}-{n}.png")
     return report
 
 
