@@ -27,12 +27,10 @@ setup:
 series: setup
 	@$(python) -m tools.series --system '$(SYSTEM)' --only '$(ONLY)'
 
-# Two workers on two cores: more threads than that only wait for each other. The notebooks come first: begun last, as
-# files of few tests are by default, the longest of them would run alone.
+# Two workers on two cores: more threads than that only wait for each other. tests/conftest.py says who runs what.
 test: export OMP_NUM_THREADS = 1
 test: setup
-	$(python) -m pytest --nbval-lax --nbval-current-env --nbval-cell-timeout 300 \
-	  -n 2 --dist loadfile --no-loadscope-reorder $(notebooks) tests
+	$(python) -m pytest -n 2 --dist loadgroup --no-loadscope-reorder tests
 
 # In copies: what a learner writes must not change the notebooks that are tested.
 lab: setup

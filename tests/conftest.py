@@ -60,6 +60,17 @@ def folder(tmp_path_factory):
     return save_pipeline(path, *models, 0.2 * torch.randn(12), 1 + torch.rand(12))
 
 
+def pytest_itemcollected(item):
+    """A file's tests stay together on one worker, so that they share what they set up; notebooks go one by one."""
+    if item.get_closest_marker("xdist_group") is None:
+        item.add_marker(pytest.mark.xdist_group(item.path.stem))
+
+
+def pytest_collection_modifyitems(items):
+    """The notebooks come first: begun last, the longest of them would run alone."""
+    items.sort(key=lambda item: item.path.stem != "test_budgets")
+
+
 def pytest_terminal_summary(terminalreporter):
     """What a test wants read although it passed, for example the slowest cells."""
     reports = terminalreporter.getreports("passed") + terminalreporter.getreports("failed")
