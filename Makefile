@@ -12,7 +12,7 @@ web = UV_PROJECT_ENVIRONMENT=build/web UV_COMPILE_BYTECODE=1 $(uv) run --quiet -
 
 help:
 	@echo 'make series     run the notebooks in order; results in runs/   [SYSTEM=galaxy|t3000|n300|n150|p150|...] [ONLY=01]'
-	@echo 'make test       run all tests'
+	@echo 'make test       run all tests   [EXAMPLES=all: more draws of the properties, as once a week]'
 	@echo 'make lab        open JupyterLab on the first notebook, on copies in work/'
 	@echo 'make notebooks  run the notebooks and store their outputs in place   [ONLY=01]'
 	@echo 'make book       build the website in build/book, from the stored notebooks'
