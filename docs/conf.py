@@ -1,11 +1,11 @@
 """Sphinx's settings. `make book` runs Sphinx on build/pages, where docs/build.py gathers the sources.
 
-Why Sphinx with myst-nb and sphinx-book-theme: it shows stored outputs without running anything, builds in seconds without
-a network, and its theme brings search, dark mode and narrow screens with all scripts and fonts in the wheel. What else was
-looked at: mystmd and Jupyter Book 2 fetch their theme from elsewhere when they build; Quarto is no Python package and
-needs a download of its own; nbconvert makes single pages, without search or contents, that load MathJax and require.js from
-elsewhere; sphinx-autoapi took 44 s for the reference and warned about every docstring that is no reStructuredText, so
-docs/reference.py reads them as the plain text that they are, in a second.
+Why Sphinx with myst-nb and sphinx-book-theme: it shows stored outputs without running anything, builds in seconds
+without a network, and its theme brings search, dark mode and narrow screens, with all scripts and fonts in the wheel.
+What else was looked at: mystmd and Jupyter Book 2 fetch their theme from elsewhere when they build; nbconvert makes
+single pages, without search or contents, that load MathJax and require.js from elsewhere; sphinx-autoapi took 44 s for
+the reference and warned about docstrings that are no reStructuredText, so docs/reference.py reads them as what they
+are, plain text, in a second.
 """
 
 import dataclasses

@@ -73,6 +73,7 @@ def differences(stored, today) -> list[str]:
     return [f"cell {cell} prints {now.get(cell)}, stored is {was[cell]}" for cell in was if was[cell] != now.get(cell)]
 
 
+@pytest.mark.timeout(1800)  # what is too slow is said by the budget
 @pytest.mark.parametrize("path", PATHS)
 def test_series_runs_within_its_budget(path, tmp_path, record_property):
     stored = nbformat.read(path, as_version=4)
