@@ -4,11 +4,7 @@ ONLY =
 python = .venv/bin/python
 notebooks = $(sort $(wildcard notebooks/*.ipynb))
 
-# The website's tools are in an environment of their own, and uv is all that they need.
-uv = $(or $(shell command -v uv),.venv/bin/uv)
-web = UV_PROJECT_ENVIRONMENT=build/web UV_COMPILE_BYTECODE=1 $(uv) run --quiet --frozen --only-group web
-
-.PHONY: help setup series test lab notebooks book test-browser bench lint clean
+.PHONY: help setup series test lab notebooks bench lint clean
 
 help:
 	@echo 'make series     run the notebooks in order; results in runs/   [SYSTEM=galaxy|t3000|n300|n150|p150|...] [ONLY=01]'
@@ -40,6 +36,12 @@ lab: setup
 
 notebooks: setup
 	@$(python) -m tools.notebooks --only '$(ONLY)'
+
+# The website's tools are in an environment of their own, and uv is all that they need.
+uv = $(or $(shell command -v uv),.venv/bin/uv)
+web = UV_PROJECT_ENVIRONMENT=build/web UV_COMPILE_BYTECODE=1 $(uv) run --quiet --frozen --only-group web
+
+.PHONY: book test-browser
 
 book: $(if $(shell command -v uv),,setup)
 	@$(web) python -m docs.build
