@@ -8,9 +8,11 @@ notebooks = $(sort $(wildcard notebooks/*.ipynb))
 
 help:
 	@echo 'make series     run the notebooks in order; results in runs/   [SYSTEM=galaxy|t3000|n300|n150|p150|...] [ONLY=01]'
-	@echo 'make test       run all tests'
+	@echo 'make test       run all tests   [EXAMPLES=all: more draws of the properties, as once a week]'
 	@echo 'make lab        open JupyterLab on the first notebook, on copies in work/'
 	@echo 'make notebooks  run the notebooks and store their outputs in place   [ONLY=01]'
+	@echo 'make book       build the website in build/book, from the stored notebooks'
+	@echo 'make test-browser   open the website and JupyterLab in Chromium, and use them   [ONLY=book|lab]'
 	@echo 'make bench      measure what has a stated speed'
 	@echo 'make foreign    run programs of a checkout of tt-metal on the emulated mesh, judge them   CHECKOUT=path [ONLY=T5]'
 	@echo 'make lint       check and format-check code and notebooks'
@@ -22,12 +24,10 @@ setup:
 series: setup
 	@$(python) -m tools.series --system '$(SYSTEM)' --only '$(ONLY)'
 
-# Two workers on two cores: more threads than that only wait for each other. The notebooks come first: begun last, as
-# files of few tests are by default, the longest of them would run alone.
+# Two workers on two cores: more threads than that only wait for each other. tests/conftest.py says who runs what.
 test: export OMP_NUM_THREADS = 1
 test: setup
-	$(python) -m pytest --nbval-lax --nbval-current-env --nbval-cell-timeout 300 \
-	  -n 2 --dist loadfile --no-loadscope-reorder $(notebooks) tests
+	$(python) -m pytest -n 2 --dist loadgroup --no-loadscope-reorder tests
 
 # In copies: what a learner writes must not change the notebooks that are tested.
 lab: setup
@@ -37,6 +37,18 @@ lab: setup
 
 notebooks: setup
 	@$(python) -m tools.notebooks --only '$(ONLY)'
+
+# The website's tools are in an environment of their own, and uv is all that they need.
+uv = $(or $(shell command -v uv),.venv/bin/uv)
+web = UV_PROJECT_ENVIRONMENT=build/web UV_COMPILE_BYTECODE=1 $(uv) run --quiet --frozen --only-group web
+
+.PHONY: book test-browser
+
+book: $(if $(shell command -v uv),,setup)
+	@$(web) python -m docs.build
+
+test-browser: $(if $(filter book,$(ONLY)),,setup) book
+	$(web) python -m pytest -rs --confcutdir=tests/browser tests/browser$(if $(ONLY),/test_$(ONLY).py)
 
 bench: setup
 	@$(python) -m tools.bench

@@ -4,6 +4,8 @@ import os
 import nbformat
 import pytest
 
+collect_ignore = ["browser"]  # make test-browser runs these, in an environment of their own
+
 
 @pytest.fixture
 def toy(tmp_path):
@@ -56,6 +58,17 @@ def folder(tmp_path_factory):
     models = new_autoencoder(config), new_transformer(config), new_text_encoder(config)
     path = tmp_path_factory.mktemp("mochi")
     return save_pipeline(path, *models, 0.2 * torch.randn(12), 1 + torch.rand(12))
+
+
+def pytest_itemcollected(item):
+    """A file's tests stay together on one worker, so that they share what they set up; notebooks go one by one."""
+    if item.get_closest_marker("xdist_group") is None:
+        item.add_marker(pytest.mark.xdist_group(item.path.stem))
+
+
+def pytest_collection_modifyitems(items):
+    """The notebooks come first: begun last, the longest of them would run alone."""
+    items.sort(key=lambda item: item.path.stem != "test_budgets")
 
 
 def pytest_terminal_summary(terminalreporter):

@@ -1,19 +1,33 @@
-"""The whole series, end to end, within its time.
+"""The whole series, notebook by notebook: it runs, within its time, and prints what is stored.
 
 budgets.json holds what was measured on two cores, in seconds: "notebook" for the whole, "cell" for any one
 cell, and by its id a cell that takes longer than that. Three times as much is allowed, for slower and busier
 machines.
+
+Cells tagged `nbval-check-output` must print today what was committed; the others show pictures, or digits that
+depend on the CPU. Each notebook is a group of its own, so that two workers share the series.
 """
 
+import copy
 import json
+import re
 from pathlib import Path
 
+import nbformat
 import pytest
 
-from tools import series
+from tools import notebooks, series
 
 BUDGETS = json.loads(Path(__file__).with_name("budgets.json").read_text())
 ALLOWED = 3
+# Each in a group of its own for the workers; the longest first, or it would run alone in the end.
+PATHS = [
+    pytest.param(path, id=path.stem, marks=pytest.mark.xdist_group(path.stem))
+    for path in sorted(
+        (series.ROOT / "notebooks").glob("*.ipynb"),
+        key=lambda path: -BUDGETS.get(path.stem, {"notebook": 0})["notebook"],
+    )
+]
 
 
 def over_budget(result: dict, budgets: dict) -> list[str]:
@@ -35,15 +49,76 @@ def over_budget(result: dict, budgets: dict) -> list[str]:
     return found + [f"{name} has no cell {cell} any more, but a budget for it" for cell in sorted(gone)]
 
 
-@pytest.mark.timeout(3600)
-def test_series_runs_within_its_budget(tmp_path, record_property):
-    folder = series.ROOT / "notebooks"
-    if not list(folder.glob("*.ipynb")):
-        pytest.skip("no notebook yet")
-    results = series.run(series.choose("", folder), tmp_path, "galaxy")
-    record_property("time per notebook and its slowest cells", series.table(results, slowest=5))
-    assert [f"{r['notebook']}, {r['failure']}" for r in results if r["failure"]] == []
-    assert [line for r in results for line in over_budget(r, BUDGETS)] == []
+def default_system(notebook) -> str:
+    """What a notebook's own parameters cell says."""
+    source = next(cell.source for cell in notebook.cells if "parameters" in series.tags(cell))
+    return re.search(r'^SYSTEM = "(\w+)"', source, re.MULTILINE)[1]
+
+
+def printed(notebook) -> dict[str, list[str]]:
+    """By cell, for the cells that are compared: what they print, and the names of what they show."""
+    cells = [cell for cell in notebooks.tidy(notebook).cells if "nbval-check-output" in series.tags(cell)]
+    return {cell.id: [text(output) for output in cell.outputs] for cell in cells}
+
+
+def text(output) -> str:
+    if output.output_type == "error":
+        return f"{output.ename}: {output.evalue}"
+    return output.text if output.output_type == "stream" else output.data.get("text/plain", "")
+
+
+def differences(stored, today) -> list[str]:
+    """One line for each compared cell that prints something else today, or has not run."""
+    was, now = printed(stored), printed(today)
+    return [f"cell {cell} prints {now.get(cell)}, stored is {was[cell]}" for cell in was if was[cell] != now.get(cell)]
+
+
+@pytest.mark.timeout(1800)  # what is too slow is said by the budget
+@pytest.mark.parametrize("path", PATHS)
+def test_series_runs_within_its_budget(path, tmp_path, record_property):
+    stored = nbformat.read(path, as_version=4)
+    (result,) = series.run([path], tmp_path, "galaxy")
+    record_property("time per notebook and its slowest cells", series.table([result], slowest=5))
+    assert result["failure"] is None
+    assert over_budget(result, BUDGETS) == []
+    if default_system(stored) == "galaxy":
+        assert differences(stored, nbformat.read(tmp_path / path.name, as_version=4)) == []
+
+
+@pytest.mark.parametrize(
+    "path", [path for path in PATHS if default_system(nbformat.read(path.values[0], 4)) != "galaxy"]
+)
+def test_notebook_on_another_system_prints_what_is_stored(path):
+    """The series ran it on galaxy."""
+    today = notebooks.read(path)
+    assert notebooks.execute(today, path.parent) is None
+    assert differences(nbformat.read(path, as_version=4), today) == []
+
+
+@pytest.mark.parametrize(
+    ("change", "differing"),
+    [
+        (lambda cells: None, 0),
+        (lambda cells: cells[1].outputs[0].update(text="2\n"), 1),
+        (lambda cells: cells[1].outputs.clear(), 1),
+        (lambda cells: cells.pop(1), 1),
+        (lambda cells: cells[2].outputs[0].data.update({"text/plain": "'c'"}), 1),
+        (lambda cells: cells[2].outputs[0].data.update({"image/png": "other pixels"}), 0),
+        (lambda cells: cells[3].outputs[0].update(text="0.2\n"), 0),  # is not compared
+    ],
+)
+def test_differences(change, differing):
+    v4, check = nbformat.v4, {"tags": ["nbval-check-output"]}
+    shown = v4.new_output("execute_result", {"text/plain": "'b'", "image/png": "pixels"})
+    stored = v4.new_notebook(cells=[
+        v4.new_markdown_cell("a text"),
+        v4.new_code_cell("print(1)", metadata=check, outputs=[v4.new_output("stream", text="1\n")]),
+        v4.new_code_cell("'b'", metadata=check, outputs=[shown]),
+        v4.new_code_cell("print(0.1)", outputs=[v4.new_output("stream", text="0.1\n")]),
+    ])  # fmt: skip
+    today = copy.deepcopy(stored)
+    change(today.cells)
+    assert len(differences(stored, today)) == differing
 
 
 @pytest.mark.parametrize(

@@ -147,24 +147,25 @@ def test_upward_imports(tmp_path, module, line, expected):
 # --- .ci/run ---------------------------------------------------------------------------------------
 
 
+PASSED = "echo '==== 3 passed in 1.20s ===='"
+
+
 @pytest.mark.parametrize(
-    ("recipe", "code", "last"),
+    ("test", "browser", "code", "last"),
     [
-        ("echo '==== 3 passed in 1.20s ===='", 0, "==== 3 passed in 1.20s ===="),
-        (
-            "echo '==== 1 failed, 2 passed in 61.20s (0:01:01) ===='; exit 1",
-            2,
-            "= 1 failed, 2 passed in 61.20s",
-        ),
-        ("echo '=== no tests ran in 0.01s ==='; exit 5", 2, "=== no tests ran in 0.01s ==="),
-        ("echo 'setup: no network'; exit 1", 1, "no test ran"),
-        ("true", 1, "no test ran"),
+        (PASSED, "echo '=== 7 passed in 90.00s ==='", 0, "==== 3 passed in 1.20s ===="),
+        (PASSED, "echo '=== 7 skipped in 0.10s ==='", 0, "==== 3 passed in 1.20s ===="),
+        (PASSED, "echo '=== 1 failed, 6 passed in 90.00s ==='; exit 1", 2, "=== 1 failed, 6 passed in 90.00s ==="),
+        ("echo '= 1 failed, 2 passed in 61.20s (0:01:01) ='; exit 1", PASSED, 2, "= 1 failed, 2 passed in 61.20s"),
+        ("echo '=== no tests ran in 0.01s ==='; exit 5", PASSED, 2, "=== no tests ran in 0.01s ==="),
+        ("echo 'setup: no network'; exit 1", PASSED, 1, "no test ran"),
+        ("true", "true", 1, "no test ran"),
     ],
 )
-def test_ci_shows_the_closing_line_and_fails_with_the_tests(tmp_path, recipe, code, last):
+def test_ci_shows_the_closing_line_and_fails_with_the_tests(tmp_path, test, browser, code, last):
     (tmp_path / ".ci").mkdir()
     shutil.copy(ROOT / ".ci" / "run", tmp_path / ".ci")
-    (tmp_path / "Makefile").write_text(f"test:\n\t@{recipe}\n")
+    (tmp_path / "Makefile").write_text(f"test:\n\t@{test}\ntest-browser:\n\t@{browser}\n")
     clean = {name: value for name, value in os.environ.items() if name not in ("MAKEFLAGS", "MAKELEVEL", "MFLAGS")}
     done = subprocess.run([".ci/run"], cwd=tmp_path, env=clean, capture_output=True, text=True, timeout=60)
     assert done.returncode == code
@@ -173,6 +174,6 @@ def test_ci_shows_the_closing_line_and_fails_with_the_tests(tmp_path, recipe, co
 
 def test_make_names_its_targets():
     makefile = (ROOT / "Makefile").read_text()
-    targets = set(re.findall(r"^([a-z]+):", makefile, re.MULTILINE)) - {"help", "setup"}
-    assert targets == set(re.findall(r"'make (\w+) ", makefile))
-    assert {"series", "test", "lab", "notebooks", "bench", "lint", "clean"} == targets
+    targets = set(re.findall(r"^([a-z-]+):", makefile, re.MULTILINE)) - {"help", "setup"}
+    assert targets == set(re.findall(r"'make ([\w-]+) ", makefile))
+    assert {"series", "test", "lab", "notebooks", "book", "test-browser", "bench", "lint", "clean"} == targets

@@ -170,7 +170,7 @@ def test_refuses(toy, cell, expected):
 
 @pytest.mark.parametrize("path", COMMITTED, ids=lambda path: path.stem)
 def test_most_printed_values_are_held_against_todays_helpers(path):
-    """nbval compares the cells tagged so; pictures and digits that depend on the CPU are left out."""
+    """tests/test_budgets.py compares the cells tagged so; pictures and digits that depend on the CPU are left out."""
     cells = [cell for cell in code_cells(nbformat.read(path, as_version=4)) if cell.outputs]
     compared = [cell for cell in cells if "nbval-check-output" in tags(cell)]
     assert len(compared) >= len(cells) / 2

@@ -45,9 +45,8 @@ def code_cells(notebook) -> list:
 
 
 def first_line(cell) -> str:
-    """A cell's name in tables and messages; the marker for nbval says nothing to a reader."""
-    lines = cell.source.strip().splitlines()
-    return next((line for line in lines if not line.startswith("# NBVAL_")), lines[0])
+    """A cell's name in tables and messages."""
+    return cell.source.strip().splitlines()[0]
 
 
 def takes(notebook, parameter: str) -> bool:
