@@ -1,12 +1,16 @@
 # Each target that needs the environment runs tools/setup.sh first, which does nothing when nothing has changed.
 SYSTEM = galaxy
 ONLY =
+PROMPT = a red butterfly landing on a blue flower
+SEED = 0
+STEPS = 20
 python = .venv/bin/python
 notebooks = $(sort $(wildcard notebooks/*.ipynb))
 
-.PHONY: help setup series test lab notebooks bench lint clean
+.PHONY: help setup video series test lab notebooks bench lint clean
 
 help:
+	@echo 'make video      make a video of PROMPT="a sentence"; it is runs/video.mp4   [SYSTEM=...] [SEED=0] [STEPS=20]'
 	@echo 'make series     run the notebooks in order; results in runs/   [SYSTEM=galaxy|t3000|n300|n150|p150|...] [ONLY=01]'
 	@echo 'make test       run all tests'
 	@echo 'make lab        open JupyterLab on the first notebook, on copies in work/'
@@ -17,6 +21,11 @@ help:
 
 setup:
 	@tools/setup.sh
+
+# Through the environment, so that a prompt may hold any quotes.
+video: export WANTED = $(PROMPT)
+video: setup
+	@$(python) -m helpers.mochi --system '$(SYSTEM)' --seed '$(SEED)' --steps '$(STEPS)' -- "$$WANTED"
 
 series: setup
 	@$(python) -m tools.series --system '$(SYSTEM)' --only '$(ONLY)'
