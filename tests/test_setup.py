@@ -1,13 +1,18 @@
 """tools/setup.sh on a toy project that needs no network: what it says when it cannot, and that it heals."""
 
 import os
+import re
 import shutil
 import subprocess
 import sys
 import time
+import tomllib
 from pathlib import Path
+from urllib.parse import unquote
 
 import pytest
+from packaging.tags import sys_tags
+from packaging.utils import parse_wheel_filename
 
 from tools.series import ROOT
 
@@ -49,7 +54,7 @@ class Toy:
     """A project folder and a PATH that holds only what is put there."""
 
     def __init__(self, folder: Path):
-        self.folder, self.bin = folder / "project", folder / "bin"
+        self.folder, self.bin, self.more = folder / "project", folder / "bin", {"NVIDIA_DRIVER": "/nowhere"}
         (self.folder / "tools").mkdir(parents=True)
         self.bin.mkdir()
         shutil.copy(ROOT / "tools" / "setup.sh", self.folder / "tools")
@@ -75,6 +80,7 @@ class Toy:
             "HOME": str(home),
             "UV_CACHE_DIR": f"{home}/cache",
             "UV_OFFLINE": "1",
+            **self.more,
             **more,
         }
 
@@ -202,6 +208,10 @@ def dead_interpreter(toy):
     link.symlink_to("/nowhere/python3.12")
 
 
+def driver_comes(toy):
+    toy.more = {"NVIDIA_DRIVER": PYTHON}  # any file that is there
+
+
 def half_finished(toy):
     toy.stamp.unlink()
     shutil.rmtree(next((toy.folder / ".venv").rglob("site-packages")))
@@ -215,7 +225,9 @@ def other_folder(toy):
     toy.folder = toy.folder.rename(toy.folder.with_name("moved"))
 
 
-@pytest.mark.parametrize("damage", [delete_a_file, dead_interpreter, half_finished, other_lock, other_folder])
+@pytest.mark.parametrize(
+    "damage", [delete_a_file, dead_interpreter, half_finished, other_lock, other_folder, driver_comes]
+)
 def test_heals(toy, damage):
     toy.setup()
     damage(toy)
@@ -241,3 +253,48 @@ def test_two_at_once(toy):
     outs = [process.communicate(timeout=60)[0] for process in both]
     assert [process.returncode for process in both] == [0, 0] and toy.runs()
     assert sum("setup: done" in out for out in outs) == 1
+
+
+def test_ctrl_c_says_how_to_go_on(toy):
+    toy.bin.joinpath("uv").unlink()
+    toy.fake("uv", f'"{UV}" "$@"; [ "$1" != sync ] || kill -INT "$(cat "$HOME/pid")"; sleep 1')
+    process = toy.start()
+    (toy.folder.parent / "pid").write_text(str(process.pid))
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 1 and not toy.stamp.exists()
+    assert errors == "setup: interrupted. Run it again: what is downloaded is kept, and it goes on from there.\n"
+
+
+@pytest.mark.parametrize(("driver", "left_out"), [("/nowhere", True), (PYTHON, False)])
+def test_without_an_nvidia_driver_what_only_cuda_uses_stays_away(toy, driver, left_out):
+    toy.bin.joinpath("uv").unlink()
+    toy.fake("uv", f'echo "$@" >> "$HOME/asked"; exec "{UV}" "$@"')
+    code, out, _ = toy.setup(NVIDIA_DRIVER=driver)
+    asked = (toy.folder.parent / "asked").read_text()
+    assert code == 0 and ("--no-install-package triton --no-install-package cuda-bindings" in asked) == left_out
+    assert f"Downloads at most {'2.7' if left_out else '3.1'} GB" in out
+
+
+def test_sizes_said_are_those_of_the_lock():
+    script = (ROOT / "tools" / "setup.sh").read_text()
+    lean, full = (float(x) for x in re.findall(r"download_gb=([\d.]+)", script))
+    cuda_only = re.search(r'cuda_only="(.*)"', script)[1].split()
+    sizes = wheel_sizes(tomllib.loads((ROOT / "uv.lock").read_text()))
+    assert full == pytest.approx(sum(sizes.values()) / 1e9, abs=0.06)
+    assert lean == pytest.approx(sum(size for name, size in sizes.items() if name not in cuda_only) / 1e9, abs=0.06)
+    assert set(cuda_only) <= set(sizes)
+
+
+def wheel_sizes(lock: dict) -> dict[str, int]:
+    """Bytes of the wheel of each locked package that this Python takes."""
+    tags, sizes = list(sys_tags()), {}
+    for package in lock["package"]:
+        fitting = {}
+        for wheel in package.get("wheels", []):
+            kinds = parse_wheel_filename(unquote(wheel["url"].rpartition("/")[2]))[3]
+            ranks = [tags.index(kind) for kind in kinds if kind in tags]
+            if ranks:
+                fitting[min(ranks)] = wheel["size"]
+        if fitting:
+            sizes[package["name"]] = fitting[min(fitting)]
+    return sizes
