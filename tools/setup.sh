@@ -54,6 +54,9 @@ check_platform() {
     platform="$(uname -s) $(uname -m)"
     [ "$platform" = "Linux x86_64" ] || fail "ttnn has no build for $platform;" \
         "what works: Linux x86-64, WSL 2 on Windows, Docker (linux/amd64), Google Colab."
+    libc=$(getconf GNU_LIBC_VERSION 2>/dev/null) || libc="no glibc"
+    echo "${libc#glibc }" | awk -F. '{ exit !($1 + 0 > 2 || ($1 == 2 && $2 >= 34)) }' || fail "ttnn needs glibc 2.34 or newer" \
+        "(Debian 12, Ubuntu 22.04), and this machine has $libc."
 }
 
 check_disk() {
@@ -92,6 +95,10 @@ find_uv() { # sets $uv: the one on PATH, Python's own, or the one of the lock fi
 
 explain() { # the installer's many lines as one
     case $(cat "$log") in
+    *"setup lacks: "*)
+        pair=$(sed -n 's/^setup lacks: //p' "$log")
+        fail "ttnn needs ${pair%:*}, which this machine lacks; on Debian and Ubuntu: apt install ${pair#*:}." \
+            "Then run this again." ;;
     *"No space left"* | *"os error 28"*)
         fail "the disk filled up; about $need_gb GB are needed in all. Free some space, then run this again." ;;
     *"error sending request"* | *"dns error"* | *"Failed to fetch"* | *"onnection"* | *"No matching distribution"*)
@@ -100,9 +107,20 @@ explain() { # the installer's many lines as one
     fail "installing failed ($(grep -m 1 -iE '^ *(error|cause)' "$log" | tr -s ' ')); all of it is in $log."
 }
 
+lacking() { # a library that ttnn needs and a bare Debian does not have; prints its name and its package's
+    [ -x .venv/bin/python ] || return 1
+    for pair in libatomic.so.1:libatomic1 libstdc++.so.6:libstdc++6; do
+        .venv/bin/python -c 'import ctypes, sys; ctypes.CDLL(sys.argv[1])' "${pair%:*}" 2>/dev/null ||
+            { echo "setup lacks: $pair"; return 0; }
+    done
+    return 1
+}
+
 install() {
+    { [ -d .venv ] || "$uv" venv --quiet --python "$python" .venv; } || return 1
+    if lacking; then return 1; fi
     # shellcheck disable=SC2046  # several options
-    { [ -d .venv ] || "$uv" venv --quiet --python "$python" .venv; } && "$uv" sync --frozen --color never $(lean)
+    "$uv" sync --frozen --color never $(lean)
 }
 
 used_kb() { df -Pk "$1" | awk 'NR == 2 { print $3 }'; }
