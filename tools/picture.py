@@ -114,7 +114,7 @@ def write(path: Path, pictures: list[Image.Image]) -> int:
     """Writes the animation, endless. -> its size in bytes. Raises ValueError where it is larger than MOST_BYTES."""
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_suffix(".part")
-    how = {"duration": round(1000 / FPS), "loop": 0, "quality": 80, "method": 6}
+    how = {"duration": round(1000 / FPS), "loop": 0, "quality": 90, "method": 6}
     try:
         pictures[0].save(part, "WEBP", save_all=True, append_images=pictures[1:], **how)
         size = part.stat().st_size
