@@ -1,18 +1,25 @@
 # Each target that needs the environment runs tools/setup.sh first, which does nothing when nothing has changed.
 SYSTEM = galaxy
 ONLY =
+PROMPT = a red butterfly landing on a blue flower
+SEED = 0
+STEPS = 20
 python = .venv/bin/python
 notebooks = $(sort $(wildcard notebooks/*.ipynb))
 
-.PHONY: help setup series test lab notebooks bench foreign lint clean
+.PHONY: help setup video series test lab renew reset notebooks check bench foreign lint clean
 
 help:
+	@echo 'make video      make a video of PROMPT="a sentence"; it is runs/video.mp4   [SYSTEM=...] [SEED=0] [STEPS=20]'
 	@echo 'make series     run the notebooks in order; results in runs/   [SYSTEM=galaxy|t3000|n300|n150|p150|...] [ONLY=01]'
 	@echo 'make test       run all tests   [EXAMPLES=all: more draws of the properties, as once a week]'
-	@echo 'make lab        open JupyterLab on the first notebook, on copies in work/'
+	@echo 'make lab        open JupyterLab on your copies of the notebooks, in work/'
+	@echo 'make renew      take over what is new in the notebooks, and keep your answers   [ONLY=03]'
+	@echo 'make reset      start a copy over; the old one is kept in work/before/   ONLY=03|all'
 	@echo 'make notebooks  run the notebooks and store their outputs in place   [ONLY=01]'
 	@echo 'make book       build the website in build/book, from the stored notebooks'
 	@echo 'make test-browser   open the website and JupyterLab in Chromium, and use them   [ONLY=book|lab]'
+	@echo 'make check      say what works on this machine, and what to do about the rest'
 	@echo 'make bench      measure what has a stated speed'
 	@echo 'make foreign    run programs of a checkout of tt-metal on the emulated mesh, judge them   CHECKOUT=path [ONLY=T5]'
 	@echo 'make lint       check and format-check code and notebooks'
@@ -20,6 +27,11 @@ help:
 
 setup:
 	@tools/setup.sh
+
+# Through the environment, so that a prompt may hold any quotes.
+video: export WANTED = $(PROMPT)
+video: setup
+	@$(python) -m helpers.mochi --system '$(SYSTEM)' --seed '$(SEED)' --steps '$(STEPS)' -- "$$WANTED"
 
 series: setup
 	@$(python) -m tools.series --system '$(SYSTEM)' --only '$(ONLY)'
@@ -29,11 +41,15 @@ test: export OMP_NUM_THREADS = 1
 test: setup
 	$(python) -m pytest -n 2 --dist loadgroup --no-loadscope-reorder tests
 
-# In copies: what a learner writes must not change the notebooks that are tested.
+# On copies in work/: what a learner writes must not change the notebooks that are tested.
 lab: setup
-	@mkdir -p work && for n in $(notebooks); do [ -e work/$${n##*/} ] || cp $$n work/; done
-	$(python) -m jupyterlab $(if $(filter 0,$(shell id -u)),--allow-root) --notebook-dir=work \
-	  --LabApp.default_url=/lab/tree/$(notdir $(firstword $(notebooks)))
+	@$(python) -m tools.lab
+
+renew: setup
+	@$(python) -m tools.copies renew --only '$(ONLY)'
+
+reset: setup
+	@$(python) -m tools.copies reset --only '$(ONLY)'
 
 notebooks: setup
 	@$(python) -m tools.notebooks --only '$(ONLY)'
@@ -57,6 +73,10 @@ bench: setup
 foreign: setup
 	@.venv/bin/uv pip install -q --python $(python) --target runs/foreign --no-deps pytz==2026.6 torchvision==0.28.0
 	@PYTHONPATH=runs/foreign $(python) -m tools.foreign '$(CHECKOUT)' --only '$(ONLY)' --write
+
+# With any Python, set up or not: it says what is missing.
+check:
+	@$(or $(wildcard $(python)),python3) tools/check.py
 
 lint: setup
 	$(python) -m ruff check .

@@ -11,7 +11,9 @@ import pytest
 
 from tools.series import ROOT
 
-COMMANDS = "awk cat df dirname env find flock grep head mkdir mktemp rm sed sh sha256sum sleep tail tee tr uname"
+COMMANDS = (
+    "awk cat df dirname env find flock getconf grep head mkdir mktemp rm sed sh sha256sum sleep tail tee tr uname"
+)
 PYTHON = os.path.realpath(sys.executable)
 UV = shutil.which("uv", path=Path(sys.executable).parent)
 PROJECT = """
@@ -49,7 +51,7 @@ class Toy:
     """A project folder and a PATH that holds only what is put there."""
 
     def __init__(self, folder: Path):
-        self.folder, self.bin = folder / "project", folder / "bin"
+        self.folder, self.bin, self.more = folder / "project", folder / "bin", {"NVIDIA_DRIVER": "/nowhere"}
         (self.folder / "tools").mkdir(parents=True)
         self.bin.mkdir()
         shutil.copy(ROOT / "tools" / "setup.sh", self.folder / "tools")
@@ -75,6 +77,7 @@ class Toy:
             "HOME": str(home),
             "UV_CACHE_DIR": f"{home}/cache",
             "UV_OFFLINE": "1",
+            **self.more,
             **more,
         }
 
@@ -130,6 +133,14 @@ def test_platform_without_ttnn(toy, platform):
     assert platform in sentence and "Linux x86-64, WSL 2 on Windows, Docker (linux/amd64), Google Colab" in sentence
 
 
+@pytest.mark.parametrize(("said", "named"), [("echo glibc 2.31", "glibc 2.31"), ("exit 1", "no glibc")])
+def test_an_old_c_library_or_another_one(toy, said, named):
+    toy.bin.joinpath("getconf").unlink()
+    toy.fake("getconf", said)
+    wanted = f"ttnn needs glibc 2.34 or newer (Debian 12, Ubuntu 22.04), and this machine has {named}."
+    assert one_line(toy) == f"setup: {wanted}"
+
+
 def test_no_room(toy):
     toy.fake("df", "echo Filesystem; echo /dev/disk 9000000 5000000 3000000 60% /")
     assert "about 8 GB of free disk are needed here and 3 GB are left" in one_line(toy)
@@ -155,6 +166,14 @@ def test_disk_fills_up(toy):
     toy.bin.joinpath("uv").unlink()
     toy.fake("uv", "[ $1 != sync ] || { echo 'error: No space left on device (os error 28)'; exit 2; }")
     assert "the disk filled up; about 8 GB are needed" in one_line(toy)
+
+
+def test_a_library_that_ttnn_needs_is_named_before_the_download(toy):
+    script = toy.folder / "tools" / "setup.sh"
+    script.write_text(script.read_text().replace("libatomic.so.1", "libabsent.so.9"))
+    said = "setup: ttnn needs libabsent.so.9, which this machine lacks; on Debian and Ubuntu: apt install libatomic1."
+    assert one_line(toy).startswith(said)
+    assert "Installed" not in (toy.folder / "runs" / "setup.log").read_text()
 
 
 def test_other_failures_name_the_log(toy):
@@ -202,6 +221,10 @@ def dead_interpreter(toy):
     link.symlink_to("/nowhere/python3.12")
 
 
+def driver_comes(toy):
+    toy.more = {"NVIDIA_DRIVER": PYTHON}  # any file that is there
+
+
 def half_finished(toy):
     toy.stamp.unlink()
     shutil.rmtree(next((toy.folder / ".venv").rglob("site-packages")))
@@ -215,7 +238,9 @@ def other_folder(toy):
     toy.folder = toy.folder.rename(toy.folder.with_name("moved"))
 
 
-@pytest.mark.parametrize("damage", [delete_a_file, dead_interpreter, half_finished, other_lock, other_folder])
+@pytest.mark.parametrize(
+    "damage", [delete_a_file, dead_interpreter, half_finished, other_lock, other_folder, driver_comes]
+)
 def test_heals(toy, damage):
     toy.setup()
     damage(toy)
@@ -241,3 +266,23 @@ def test_two_at_once(toy):
     outs = [process.communicate(timeout=60)[0] for process in both]
     assert [process.returncode for process in both] == [0, 0] and toy.runs()
     assert sum("setup: done" in out for out in outs) == 1
+
+
+def test_ctrl_c_says_how_to_go_on(toy):
+    toy.bin.joinpath("uv").unlink()
+    toy.fake("uv", f'"{UV}" "$@"; [ "$1" != sync ] || kill -INT "$(cat "$HOME/pid")"; sleep 1')
+    process = toy.start()
+    (toy.folder.parent / "pid").write_text(str(process.pid))
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 1 and not toy.stamp.exists()
+    assert errors == "setup: interrupted. Run it again: what is downloaded is kept, and it goes on from there.\n"
+
+
+@pytest.mark.parametrize(("driver", "left_out"), [("/nowhere", True), (PYTHON, False)])
+def test_without_an_nvidia_driver_what_only_cuda_uses_stays_away(toy, driver, left_out):
+    toy.bin.joinpath("uv").unlink()
+    toy.fake("uv", f'echo "$@" >> "$HOME/asked"; exec "{UV}" "$@"')
+    code, out, _ = toy.setup(NVIDIA_DRIVER=driver)
+    asked = (toy.folder.parent / "asked").read_text()
+    assert code == 0 and ("--no-install-package triton --no-install-package cuda-bindings" in asked) == left_out
+    assert f"Downloads at most {'2.7' if left_out else '3.1'} GB" in out

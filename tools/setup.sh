@@ -7,6 +7,9 @@ cd "$(dirname "$0")/.."
 stamp=.venv/complete
 log=runs/setup.log
 need_gb=8
+download_gb=2.7 size_gb=5.4 # measured; with an NVIDIA driver 3.1 and 6.4. tests/test_setup.py compares the first with uv.lock
+# torch imports without these, and only CUDA ever calls them. What else it has of CUDA its own library is linked against.
+cuda_only="triton cuda-bindings cuda-pathfinder nvidia-cusolver nvidia-nvtx"
 
 fail() {
     echo "setup: $*" >&2
@@ -18,6 +21,12 @@ fail() {
 wanted() { # a moved checkout needs a new .venv as well: its scripts name the old folder
     pwd
     sha256sum pyproject.toml uv.lock
+    [ -z "$(lean)" ] && echo "with CUDA" || echo "without CUDA"
+}
+
+lean() { # options for uv: without an NVIDIA driver a gigabyte stays away. A driver that comes later brings it.
+    [ -e "${NVIDIA_DRIVER:-/proc/driver/nvidia/version}" ] && return
+    for package in $cuda_only; do printf -- '--no-install-package %s ' "$package"; done
 }
 
 touched() { # a deleted file changes its folder's time; three levels of folders are looked at, all take too long
@@ -45,6 +54,9 @@ check_platform() {
     platform="$(uname -s) $(uname -m)"
     [ "$platform" = "Linux x86_64" ] || fail "ttnn has no build for $platform;" \
         "what works: Linux x86-64, WSL 2 on Windows, Docker (linux/amd64), Google Colab."
+    libc=$(getconf GNU_LIBC_VERSION 2>/dev/null) || libc="no glibc"
+    echo "${libc#glibc }" | awk -F. '{ exit !($1 + 0 > 2 || ($1 == 2 && $2 >= 34)) }' || fail "ttnn needs glibc 2.34 or newer" \
+        "(Debian 12, Ubuntu 22.04), and this machine has $libc."
 }
 
 check_disk() {
@@ -74,7 +86,6 @@ find_uv() { # sets $uv: the one on PATH, Python's own, or the one of the lock fi
     uv=$("$python" -c 'import uv; print(uv.find_uv_bin())' 2>/dev/null) && return
     "$python" -m pip --version >/dev/null 2>&1 || fail "$python has no pip; install uv or pip, then run this again."
     scratch=$(mktemp -d)
-    trap 'rm -rf "$scratch"' EXIT
     "$python" -m pip install --quiet --target "$scratch" \
         "uv==$(sed -n '/^name = "uv"$/{n;s/version = "\(.*\)"/\1/p;}' uv.lock)" >"$log" 2>&1 || explain
     uv=$scratch/bin/uv
@@ -84,6 +95,10 @@ find_uv() { # sets $uv: the one on PATH, Python's own, or the one of the lock fi
 
 explain() { # the installer's many lines as one
     case $(cat "$log") in
+    *"setup lacks: "*)
+        pair=$(sed -n 's/^setup lacks: //p' "$log")
+        fail "ttnn needs ${pair%:*}, which this machine lacks; on Debian and Ubuntu: apt install ${pair#*:}." \
+            "Then run this again." ;;
     *"No space left"* | *"os error 28"*)
         fail "the disk filled up; about $need_gb GB are needed in all. Free some space, then run this again." ;;
     *"error sending request"* | *"dns error"* | *"Failed to fetch"* | *"onnection"* | *"No matching distribution"*)
@@ -92,8 +107,32 @@ explain() { # the installer's many lines as one
     fail "installing failed ($(grep -m 1 -iE '^ *(error|cause)' "$log" | tr -s ' ')); all of it is in $log."
 }
 
+lacking() { # a library that ttnn needs and a bare Debian does not have; prints its name and its package's
+    [ -x .venv/bin/python ] || return 1
+    for pair in libatomic.so.1:libatomic1 libstdc++.so.6:libstdc++6; do
+        .venv/bin/python -c 'import ctypes, sys; ctypes.CDLL(sys.argv[1])' "${pair%:*}" 2>/dev/null ||
+            { echo "setup lacks: $pair"; return 0; }
+    done
+    return 1
+}
+
 install() {
-    { [ -d .venv ] || "$uv" venv --quiet --python "$python" .venv; } && "$uv" sync --frozen --color never
+    { [ -d .venv ] || "$uv" venv --quiet --python "$python" .venv; } || return 1
+    if lacking; then return 1; fi
+    # shellcheck disable=SC2046  # several options
+    "$uv" sync --frozen --color never $(lean)
+}
+
+used_kb() { df -Pk "$1" | awk 'NR == 2 { print $3 }'; }
+
+progress() { # how much has reached the disk. A terminal gets one line that changes, a log one every 20 seconds.
+    place=$("$uv" cache dir 2>/dev/null) && mkdir -p "$place" 2>/dev/null || place=.
+    before=$(used_kb "$place") seconds=0
+    while sleep 2 && grep -q '^State:.[^Z]' "/proc/$$/status" 2>/dev/null; do
+        seconds=$((seconds + 2))
+        line="setup: $seconds s, $(echo $(($(used_kb "$place") - before)) | awk '{ printf "%.1f", $1 / 1e6 }') of at most $size_gb GB"
+        if [ -t 1 ]; then printf '\r\033[K%s' "$line"; elif [ $((seconds % 20)) = 0 ]; then echo "$line"; fi
+    done
 }
 
 current && exit 0
@@ -102,16 +141,26 @@ exec 9<tools/setup.sh # two set-ups at once: the second waits, and then finds ev
 flock -n 9 || { echo "setup: waiting for the other set-up to finish"; flock 9; }
 current && exit 0
 
+watcher="" scratch=""
+trap '[ -z "$watcher" ] || kill "$watcher"; [ -z "$scratch" ] || rm -rf "$scratch"' EXIT
 mkdir -p runs
 [ -d .venv ] || check_disk
 python=$(find_python)
 find_uv
 intact || rm -rf .venv
 rm -f "$stamp"
-echo "setup: installing what uv.lock names into .venv (the first time this takes minutes)"
+[ -n "$(lean)" ] || download_gb=3.1 size_gb=6.4
+echo "setup: installing what uv.lock names into .venv. Downloads at most $download_gb GB, and takes $size_gb GB of disk;"
+echo "setup: what an earlier set-up has downloaded is not downloaded again. The first time this takes minutes."
 export UV_COMPILE_BYTECODE=1 UV_PROJECT_ENVIRONMENT=.venv # without bytecode imports take three times as long
 unset PYTHONDONTWRITEBYTECODE VIRTUAL_ENV UV_PYTHON
-{ install 2>&1 || echo "setup failed"; } | tee "$log" | grep -E '^ *(Downloading|Building|Prepared|Installed|Bytecode)' || :
+trap 'echo; fail "interrupted. Run it again: what is downloaded is kept, and it goes on from there."' INT TERM
+progress &
+watcher=$!
+{ install 2>&1 || echo "setup failed"; } | tee "$log" | grep -E '^ *(Building|Prepared|Installed|Bytecode)' |
+    if [ -t 1 ]; then sed "s/^/$(printf '\r\033[K')/"; else cat; fi || :
+kill "$watcher" 2>/dev/null || :
+watcher=""
 [ "$(tail -n 1 "$log")" != "setup failed" ] || explain
 wanted >"$stamp"
 echo "setup: done"

@@ -8,4 +8,5 @@ vae.py          the decoder
 pipeline.py     from a sentence to frames
 upstream.py     the same by tt-metal's own pipeline, where there are chips and a checkout
 ways.py         where else it can run, and what is missing here
+__main__.py     the command: python -m helpers.mochi "a red ball bouncing left"
 """
