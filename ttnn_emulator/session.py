@@ -33,7 +33,7 @@ def install(system: str, numerics: bool = True) -> golden.Emulator:
         )
     if _emulator is None:
         _become(system)
-        _emulator = golden.Emulator(numerics)
+        _emulator = golden.Emulator(numerics, system)
         golden.install(_emulator)
         devices.install(_emulator.memory, failed=toolchain.drop_kernels)
         traces.install(_emulator)
