@@ -39,8 +39,8 @@ def open_mesh(system: str = "galaxy", *, backend: str | None = None, numerics: b
     """Opens a system as one mesh of chips.
 
     The device has, beside all that ttnn gives it: `mesh.system` (its row in ttnn_emulator/systems.py), `mesh.backend`,
-    and `mesh.traffic` (what crossed each wire, ttnn_emulator/traffic.py; only an emulated mesh can count that, on others
-    it stays empty). Opened again while open, it is the same mesh; used with `with`, it closes at the end of the
+    and `mesh.traffic` (what crossed each wire, ttnn_emulator/traffic.py; only an emulated mesh can count that, and on
+    others it stays empty). Opened again while open, it is the same mesh; used with `with`, it closes at the end of the
     outermost block.
 
     system: a name in ttnn_emulator.systems.SYSTEMS.

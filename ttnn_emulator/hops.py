@@ -88,7 +88,8 @@ class Line:
         arrived = [{} for _ in range(self.length)]  # at each place: (whose, number of the route) -> tensor
         moving = {}  # (way, number of the route) -> what lies at each place: (whose, tensor)
         for number, (_, blocks) in enumerate(routes):
-            moving |= dict.fromkeys([(way, number) for way in WAYS], {at: (at, x) for at, x in blocks.items()})
+            for way in WAYS:
+                moving[way, number] = {place: (place, block) for place, block in blocks.items()}
             for place, block in blocks.items():
                 arrived[place][place, number] = block
         for hop, way, (number, (reach, _)) in itertools.product(range(self.length - 1), WAYS, enumerate(routes)):
@@ -112,7 +113,7 @@ class Line:
     # Sums
 
     def sums(self, parts: list[list[torch.Tensor]]) -> list[torch.Tensor]:
-        """parts[place][k] is a chip's part of sum k. Chip k ends with sum k, of which each chip on the way adds its own."""
+        """parts[place][k] is a chip's part of sum k. Chip k ends with sum k, added up on the way to it."""
         mine = [{place: [] for place in range(self.length)} for _ in range(2)]  # by route: what ends at each place
         for k in range(self.length):
             for number, (reach, tensors) in enumerate(self.routes({p: of_chip[k] for p, of_chip in enumerate(parts)})):
