@@ -15,9 +15,11 @@ golden.py      the arithmetic: every ttnn call's meaning in torch, chip by chip
 options.py     which options cannot change values; all others are handled or refused
 transfers.py   host to device and back
 exchange.py    ops in which chips exchange data
+hops.py        a line of chips that hand tensors on, and the bytes that cross each wire
+wires.py       which chips are wired to which; traffic.py: what crossed the wires, call by call
 ops.py, dit.py golden functions that ttnn does not carry itself; dit.py those of diffusion transformers
 traces.py      traces, captured and executed
-record.py      what a program calls, as data
+record.py      what a program calls, as data; report.py: the same for ttnn-visualizer
 doctor.py      what works on this machine
 __main__.py    the command line; pytest_plugin.py: the same for pytest
 """

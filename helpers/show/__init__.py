@@ -144,7 +144,9 @@ def traffic(named: dict[str, dict], by: str) -> Figure:
             panel.text(c, r, f"{r},{c}", ha="center", va="center", fontsize=7, color=INK, zorder=4)
         panel.set(xlim=(-0.8, cols - 0.2), ylim=(rows - 0.2, -0.8), xticks=[], yticks=[], aspect="equal")
         panel.spines[:].set_visible(False)
-        panel.set_title(f"{title}: {max(links.values(), default=0) / scale:,.0f} {unit} on the busiest link", fontsize=11)
+        panel.set_title(
+            f"{title}: {max(links.values(), default=0) / scale:,.0f} {unit} on the busiest link", fontsize=11
+        )
     figure.colorbar(colours, ax=panels, label=f"{unit} in one direction", shrink=0.8)
     return signed(figure, by)
 
