@@ -2,7 +2,7 @@
 
 python -m ttnn_emulator run --system galaxy program.py its arguments
 python -m ttnn_emulator run --system t3000 -m pytest tests
-python -m ttnn_emulator run --system galaxy --report folder program.py     (then: ttnn-visualizer --profiler-path folder)
+python -m ttnn_emulator run --system galaxy --report folder program.py
 python -m ttnn_emulator record --system t3000 --out ops.jsonl --dry program.py
 python -m ttnn_emulator systems
 python -m ttnn_emulator doctor

@@ -1,8 +1,8 @@
-"""What ttnn-visualizer opens: the ops of a run, their tensors and buffers chip by chip, and the cluster.
+"""What ttnn-visualizer opens: the ops of a run, their tensors and buffers, and the cluster.
 
-ttnn's own graph capture writes it (ttnn.graph, ttnn.graph_report in its wheel), for on a mock cluster its host code runs
-as ever. A capture must end before a device closes: ttnn looks for buffers at every step of it, and ends the whole process
-where their device is gone. So a report ends where the program closes its first device.
+ttnn's own graph capture writes it (ttnn.graph and ttnn.graph_report in its wheel): on a mock cluster its host code runs
+as ever. A capture must end before a device closes. ttnn looks for buffers at every step of it, and ends the whole
+process where their device is gone. So a report ends where the program closes its first device.
 """
 
 import contextlib
@@ -18,7 +18,10 @@ from ttnn_emulator import devices
 
 
 class Report:
-    """Captures what is run until a device closes, or until `close()`, which writes db.sqlite and cluster_descriptor.yaml."""
+    """Captures what is run until a device closes, or until `close()`.
+
+    `close()` writes the folder: db.sqlite, cluster_descriptor.yaml, and how long each tensor lived.
+    """
 
     def __init__(self, folder: str | Path):
         """Raises FileExistsError where there is something in the folder: reports are not mixed."""

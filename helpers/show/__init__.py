@@ -130,23 +130,22 @@ def traffic(named: dict[str, dict], by: str) -> Figure:
 
     named: name -> ((row, column), (row, column)) -> bytes, as `mesh.traffic.by_link()` gives them; one scale for all.
     """
-    rows, cols = (1 + max((chip[i] for links in named.values() for chip, _ in links), default=0) for i in (0, 1))
-    largest = max((size for links in named.values() for size in links.values()), default=1)
+    rows, cols = (1 + max((chip[i] for sent in named.values() for chip, _ in sent), default=0) for i in (0, 1))
+    largest = max((size for sent in named.values() for size in sent.values()), default=1)
     unit, scale = ("kB", 1e3) if largest < 1e6 else ("MB", 1e6)
     figure, panels = plt.subplots(len(named), 1, figsize=(max(4, cols + 2.2), (0.8 * rows + 1.1) * len(named) + 0.3),
                                   squeeze=False, layout="constrained")  # fmt: skip
     colours = plt.cm.ScalarMappable(plt.Normalize(0, largest / scale), "viridis_r")
-    for (title, links), panel in zip(named.items(), panels[:, 0]):
-        for (start, end), size in links.items():
+    for (title, sent), panel in zip(named.items(), panels[:, 0]):
+        for (start, end), size in sent.items():
             draw_link(panel, start, end, colours.to_rgba(size / scale), 0.8 + 3.2 * size / largest)
         for r, c in itertools.product(range(rows), range(cols)):
             panel.add_patch(Rectangle((c - 0.16, r - 0.16), 0.32, 0.32, fc=PALE, ec=INK, zorder=3))
             panel.text(c, r, f"{r},{c}", ha="center", va="center", fontsize=7, color=INK, zorder=4)
         panel.set(xlim=(-0.8, cols - 0.2), ylim=(rows - 0.2, -0.8), xticks=[], yticks=[], aspect="equal")
         panel.spines[:].set_visible(False)
-        panel.set_title(
-            f"{title}: {max(links.values(), default=0) / scale:,.0f} {unit} on the busiest link", fontsize=11
-        )
+        most = max(sent.values(), default=0) / scale
+        panel.set_title(f"{title}: {most:,.0f} {unit} on the busiest link", fontsize=11)
     figure.colorbar(colours, ax=panels, label=f"{unit} in one direction", shrink=0.8)
     return signed(figure, by)
 
