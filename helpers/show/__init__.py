@@ -130,7 +130,9 @@ def traffic(named: dict[str, dict], by: str) -> Figure:
 
     named: name -> ((row, column), (row, column)) -> bytes, as `mesh.traffic.by_link()` gives them; one scale for all.
     """
-    rows, cols = (1 + max((chip[i] for sent in named.values() for chip, _ in sent), default=0) for i in (0, 1))
+    rows, cols = (
+        1 + max((chip[i] for sent in named.values() for link in sent for chip in link), default=0) for i in (0, 1)
+    )
     largest = max((size for sent in named.values() for size in sent.values()), default=1)
     unit, scale = ("kB", 1e3) if largest < 1e6 else ("MB", 1e6)
     figure, panels = plt.subplots(len(named), 1, figsize=(max(4, cols + 2.2), (0.8 * rows + 1.1) * len(named) + 0.3),
