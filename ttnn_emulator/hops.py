@@ -122,19 +122,31 @@ class Line:
                     arriving = self.added_up(tensors, k, way, reach[way])
                     if arriving is not None:
                         mine[number][arriving[0]].append(arriving[1])
-        totals = [[sum(terms[1:], terms[0]) for terms in by_place.values() if terms] for by_place in mine]
+        totals = [[total(terms) for terms in by_place.values() if terms] for by_place in mine]
         return [self.joined(list(of_chip), parts[0][0].shape) for of_chip in zip(*filter(None, totals))]
 
     def added_up(self, tensors: Blocks, k: int, way: int, hops: int) -> tuple[int, torch.Tensor] | None:
         """A sum's journey to chip k: it begins at most `hops` chips before it, and grows by each chip's part."""
         hops = hops if self.closed else min(hops, k if way == FORWARD else self.length - 1 - k)
         place, partial = (k - way * hops) % self.length, None
-        for _ in range(hops):
-            handed = self.hand(tensors[place] if partial is None else tensors[place] + partial, place, way)
+        for hop in range(hops):
+            mine = tensors[place]
+            if hop > 1:
+                partial.add_(mine)  # it is nobody else's any more
+            else:
+                partial = mine if partial is None else partial + mine
+            handed = self.hand(partial, place, way)
             if handed is None:
                 return None
             place, partial = handed
         return None if partial is None else (place, partial)
+
+
+def total(terms: list[torch.Tensor]) -> torch.Tensor:
+    first, *others = terms
+    for number, term in enumerate(others):
+        first = first.add_(term) if number else first + term
+    return first
 
 
 def unwritten(like: torch.Tensor) -> torch.Tensor:
