@@ -11,7 +11,7 @@ from helpers.layers.halo import Halo
 from helpers.mesh import close_mesh, open_mesh, run_on
 from helpers.tensors import gather, replicate, shard, shards_of
 from tests.on_galaxy import rounded
-from ttnn_emulator import exchange, hops
+from ttnn_emulator import attention, hops
 from ttnn_emulator.hops import BACKWARD, FORWARD, Line
 from ttnn_emulator.systems import find_system
 from ttnn_emulator.wires import BYTES, Wires, lines, middle, num_bytes
@@ -213,13 +213,13 @@ def test_a_ring_without_a_wire_is_a_line(mesh, x):
 
 def test_blocks_are_met_in_the_order_of_the_hops(mesh, monkeypatch):
     """And a hop that is lost on the way spoils what the op gives."""
-    met, attended = collections.Counter(), exchange.attended
+    met, attended = collections.Counter(), attention.attended
 
     def noting(query, keys, values, *joint, **options):
         met[tuple(keys)] += 1
         return attended(query, keys, values, *joint, **options)
 
-    monkeypatch.setattr(exchange, "attended", noting)
+    monkeypatch.setattr(attention, "attended", noting)
     ring_attention(mesh)
     assert met == dict.fromkeys([
         (0, 1, 2, 3, 4, 5, 6, 7), (1, 2, 0, 3, 4, 5, 6, 7), (2, 3, 1, 4, 0, 5, 6, 7), (3, 4, 2, 5, 1, 6, 0, 7),

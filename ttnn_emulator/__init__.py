@@ -14,7 +14,7 @@ memory.py      the values: what each chip holds behind every live device buffer
 golden.py      the arithmetic: every ttnn call's meaning in torch, chip by chip
 options.py     which options cannot change values; all others are handled or refused
 transfers.py   host to device and back
-exchange.py    ops in which chips exchange data
+exchange.py    ops in which chips exchange data; attention.py: ring attention
 hops.py        a line of chips that hand tensors on, and the bytes that cross each wire
 wires.py       which chips are wired to which; traffic.py: what crossed the wires, call by call
 ops.py, dit.py golden functions that ttnn does not carry itself; dit.py those of diffusion transformers

@@ -55,7 +55,7 @@ def _become(system: System) -> None:
         atexit.register(leave)
     _system = system
     # Not at the top: they attach golden functions, and on real chips ttnn's comparison mode needs its own.
-    from ttnn_emulator import dit, exchange, ops  # noqa: F401
+    from ttnn_emulator import attention, dit, exchange, ops  # noqa: F401
 
 
 def uninstall() -> None:
