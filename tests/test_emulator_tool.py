@@ -82,7 +82,7 @@ def test_a_report_has_what_ran_until_the_device_closed(tmp_path):
         assert len(sizes) == 2 and {size for (size,) in sizes} == {4096}  # 6 tiles of float32, on 12 banks
         assert rows("SELECT count(*) FROM report_metadata WHERE key LIKE 'git%'") == [(0,)]
     wired = yaml.safe_load((tmp_path / "new/report/cluster_descriptor.yaml").read_text())
-    assert wired["chip_to_boardtype"] == {0: "n150"}
+    assert wired["arch"] == {0: "wormhole_b0"} and wired["boards"][0][1] == {"board_type": "n150"}
     again = tool(tmp_path, "run", "--system", "n150", "--report", "new/report", "program.py")
     assert again.returncode == 2 and "there is something in new/report already" in again.stderr
 
