@@ -18,9 +18,9 @@ import ttnn
 import yaml
 
 import ttnn_emulator
-from helpers.collectives import Traffic
 from ttnn_emulator.session import end_in_time
 from ttnn_emulator.systems import System, find_system
+from ttnn_emulator.traffic import Traffic
 
 BACKENDS = ("silicon", "simulator", "emulated")
 L1_SMALL = 32 * 1024  # bytes of each core's L1 kept for conv2d's and pooling's tables; ttnn's default of 0 fails them
@@ -40,8 +40,9 @@ def open_mesh(system: str = "galaxy", *, backend: str | None = None, numerics: b
     """Opens a system as one mesh of chips.
 
     The device has, beside all that ttnn gives it: `mesh.system` (its row in ttnn_emulator/systems.py), `mesh.backend`,
-    and `mesh.traffic` (what the collectives of helpers/collectives.py sent). Opened again while open, it is the same
-    mesh; used with `with`, it closes at the end of the outermost block.
+    and `mesh.traffic` (what crossed each wire, ttnn_emulator/traffic.py; only an emulated mesh can count that, and on
+    others it stays empty). Opened again while open, it is the same mesh; used with `with`, it closes at the end of the
+    outermost block.
 
     system: a name in ttnn_emulator.systems.SYSTEMS.
     backend: one of BACKENDS; what this machine has unless given.
@@ -66,7 +67,7 @@ def open_mesh(system: str = "galaxy", *, backend: str | None = None, numerics: b
         return _mesh
     _mesh = _open(system, backend, numerics)
     _mesh.system, _mesh.backend, _mesh.numerics = system, backend, numerics
-    _mesh.traffic, _mesh.users = Traffic(label(_mesh)), 1  # users: how many open_mesh calls have not been left
+    _mesh.users = 1  # how many open_mesh calls have not been left
     print(f"{label(_mesh)}: {EXPLAINED[backend]}")
     return _mesh
 
@@ -93,7 +94,10 @@ def _open(system: System, backend: str, numerics: bool) -> ttnn.MeshDevice:
             f"ttnn could not open {system.name}. Restart the kernel and open it again. ttnn says: {error}"
         ) from error
     if backend == "emulated":
-        mesh.emulator = emulator
+        mesh.emulator, mesh.traffic = emulator, emulator.wires.traffic
+        mesh.traffic.clear()
+    else:
+        mesh.traffic = Traffic(f"{backend} {system}: not counted there")
     return mesh
 
 

@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from matplotlib.patches import FancyBboxPatch, Rectangle
+from matplotlib.patches import FancyArrowPatch, FancyBboxPatch, Rectangle
 
 from helpers import show
 from helpers.mesh import close_mesh, links, open_mesh, run_on
@@ -76,3 +76,15 @@ def test_matrices_share_one_scale(mesh):
     figure = show.matrices({"a": torch.randn(4, 6), "b": 5 * torch.randn(4, 6)}, mesh)
     limits = {image.get_clim() for panel in figure.axes for image in panel.images}
     assert len(limits) == 1 and "emulated galaxy 4x8" in texts(figure)
+
+
+def test_traffic_has_an_arrow_for_each_link_and_tells_the_busiest():
+    here, there, far = (0, 0), (0, 1), (1, 2)
+    line = {(here, there): 40_000, (there, here): 10_000}
+    ring = {(here, there): 20_000, ((1, 0), far): 5_000}  # the second leaves the mesh and comes in on the other side
+    figure = show.traffic({"a line": line, "a ring": ring}, "two meshes")
+    assert [len(axes.findobj(FancyArrowPatch)) for axes in figure.axes[:2]] == [2, 3]
+    widths = [arrow.get_linewidth() for arrow in figure.axes[0].findobj(FancyArrowPatch)]
+    assert widths[0] == 4 and widths[1] == pytest.approx(1.6)
+    said = set(texts(figure))
+    assert {"a line: 40 kB on the busiest link", "a ring: 20 kB on the busiest link", "1,2", "two meshes"} <= said

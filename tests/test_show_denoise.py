@@ -14,6 +14,7 @@ from PIL import Image
 from helpers.show import COLOURS
 from helpers.show import denoise as draw
 from helpers.show.explorer import Slider
+from ttnn_emulator.hops import Line
 
 
 def texts(figure):
@@ -63,18 +64,20 @@ def test_reach_has_a_row_for_each_distance_and_one_scale():
 def test_a_block_has_its_exchanges_where_the_code_has_them():
     said = texts(draw.block())
     steps = [text.replace("\n", " ") for text in said if text in {step for step, _ in draw.STEPS}]
-    assert [steps.index("K, V go around"), steps.index("attention")] == [3, 4]
+    assert [steps.index("K, V travel"), steps.index("attention")] == [3, 4]
     assert [n for n, step in enumerate(steps) if step == "all_reduce"] == [6, 11] and steps[5] == "out rows"
 
 
 @pytest.mark.parametrize("chips", [8, 3])
-def test_the_ring_counts_hand_overs(chips):
-    figure = draw.ring(chips)
-    written = {tuple(map(int, text.get_position())): int(text.get_text()) for text in figure.axes[0].texts}
-    held = list(range(chips))  # held[chip]: the block that it has now
-    for step in range(chips):
-        assert all(written[block, chip] == step for chip, block in enumerate(held))
-        held = [held[-1], *held[:-1]]  # everybody hands on to the right
+def test_hops_are_those_of_the_emulated_wires(chips):
+    """Not drawn from the line that hands tensors on, and yet the same."""
+    figure = draw.hops(chips)
+    for closed, panel in enumerate(figure.axes):
+        written = {tuple(map(int, text.get_position())): int(text.get_text()) for text in panel.texts}
+        line = Line(chips, bool(closed), lambda shape: 1, lambda shape: None)
+        for chip, blocks in enumerate(line.everywhere([torch.ones(1)] * chips)):
+            hops = [written[block, chip] for block in blocks]
+            assert hops == sorted(hops) and hops[0] == 0 and hops[-1] == max(written[b, chip] for b in range(chips))
 
 
 def test_the_schedule_is_drawn_as_it_is():

@@ -4,10 +4,10 @@ import time
 
 import pytest
 
-from helpers.collectives import Traffic
 from helpers.mesh import close_mesh, open_mesh
 from helpers.show import clip as draw
 from helpers.show.timeline import Timeline
+from ttnn_emulator.traffic import Sent, Traffic
 
 
 @pytest.fixture(scope="module")
@@ -17,11 +17,17 @@ def mesh():
     close_mesh(mesh)
 
 
+def sent(axis, size):
+    """A call that put `size` bytes on its busiest link, and fewer on another."""
+    here, there, further = (0, 0), (0, 1), (0, 2)
+    return Sent("all_reduce", axis, False, (1,), ({(here, there): size, (there, further): size // 2},))
+
+
 @pytest.fixture
 def line(mesh, monkeypatch):
     monkeypatch.setattr(mesh, "traffic", Traffic("a mesh"))
     line = Timeline(mesh)
-    mesh.traffic.add("all_gather", "tp", 999, (1,))  # before any stage
+    mesh.traffic.sent.append(sent("tp", 999))  # before any stage
     for name, where, sizes in (
         ("encode", "mesh", {"tp": 3_000_000}),
         ("noise", "host", {}),
@@ -31,8 +37,7 @@ def line(mesh, monkeypatch):
         with line.stage(name, where):
             time.sleep(0.05 if name == "denoise" else 0.01)
             for axis, size in sizes.items():
-                mesh.traffic.add("all_reduce", axis, size - 1, (1,))
-                mesh.traffic.add("all_reduce", axis, 1, (1,))
+                mesh.traffic.sent += [sent(axis, size - 1), sent(axis, 1)]
     return line
 
 

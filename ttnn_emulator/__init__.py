@@ -14,7 +14,9 @@ memory.py      the values: what each chip holds behind every live device buffer
 golden.py      the arithmetic: every ttnn call's meaning in torch, chip by chip
 options.py     which options cannot change values; all others are handled or refused
 transfers.py   host to device and back
-exchange.py    ops in which chips exchange data
+exchange.py    ops in which chips exchange data; attention.py: ring attention
+hops.py        a line of chips that hand tensors on, and the bytes that cross each wire
+wires.py       which chips are wired to which; traffic.py: what crossed the wires, call by call
 ops.py         golden functions that ttnn does not carry itself; of them
   dit.py       those of diffusion transformers
   conv.py      2D convolutions, and weights laid out for them once
@@ -23,7 +25,7 @@ ops.py         golden functions that ttnn does not carry itself; of them
 complexes.py   ops on complex tensors
 padding.py     what stands in the padding of tiles, and warnings where it counts on chips
 traces.py      traces, captured and executed
-record.py      what a program calls, as data
+record.py      what a program calls, as data; report.py: the same for ttnn-visualizer
 doctor.py      what works on this machine
 __main__.py    the command line; pytest_plugin.py: the same for pytest
 """

@@ -2,6 +2,7 @@
 
 python -m ttnn_emulator run --system galaxy program.py its arguments
 python -m ttnn_emulator run --system t3000 -m pytest tests
+python -m ttnn_emulator run --system galaxy --report folder program.py
 python -m ttnn_emulator record --system t3000 --out ops.jsonl --dry program.py
 python -m ttnn_emulator systems
 python -m ttnn_emulator doctor
@@ -29,20 +30,29 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         program = program_of(options)
         emulator = ttnn_emulator.install(options.system, numerics=not options.dry)
-        recorder = Recorder(options.out) if options.command == "record" else None
+        watching = watcher(options, emulator)
     except (OSError, ValueError, RuntimeError) as error:
         print(f"ttnn_emulator: {error}", file=sys.stderr)
         return 2
-    if recorder is None:
-        run(program)
-        return 0
-    emulator.listeners.append(recorder)
     try:
         run(program)
     finally:
-        recorder.close()
-        print(f"{options.out}: {recorder.count} calls", file=sys.stderr)
+        if watching is not None:
+            print(watching.close(), file=sys.stderr)
     return 0
+
+
+def watcher(options, emulator):
+    """What writes down what the program does: with close(), which says what it has written. None for a plain run."""
+    if options.command == "record":
+        recorder = Recorder(options.out)
+        emulator.listeners.append(recorder)
+        return recorder
+    if options.report is None:
+        return None
+    from ttnn_emulator.report import Report  # ttnn's part for reports takes a second to import
+
+    return Report(options.report)
 
 
 def parser() -> argparse.ArgumentParser:
@@ -54,6 +64,8 @@ def parser() -> argparse.ArgumentParser:
         command.add_argument("--dry", action="store_true", help="shapes and memory only, no values")
         if name == "record":
             command.add_argument("--out", required=True, help="the file to write, one line of JSON for each call")
+        else:
+            command.add_argument("--report", help="a new folder for a report that ttnn-visualizer opens")
         command.add_argument("-m", dest="module", nargs=argparse.REMAINDER, help="a module, then its arguments")
         command.add_argument("program", nargs=argparse.REMAINDER, help="program.py, then its arguments")
     commands.add_parser("systems", help="what can be emulated")

@@ -11,7 +11,7 @@ import yaml
 
 from ttnn_emulator.systems import System
 
-TRAY_BUS = (0xC0, 0x80, 0x00, 0x40)
+TRAY_BUS = {"ubb": (0xC0, 0x80, 0x00, 0x40), "ubb_blackhole": (0x00, 0x40, 0xC0, 0x80)}
 WEST, EAST, NORTH, SOUTH = range(4)
 CHANNELS_PER_SIDE = {"wormhole_b0": 4, "blackhole": 3}  # of a chip's 16 and 12 Ethernet channels
 
@@ -34,6 +34,7 @@ BOARDS = {
     # (see helpers.mesh.dispatch). Either way ttnn is left with 8x8.
     "n300": Board(0x14, 2, tensix=(0b1, 0b1)),
     "ubb": Board(0x35, 32, tensix=(0,) * 32, pcie=(0,) * 32, on_pcie=32),
+    "ubb_blackhole": Board(0x47, 32, tensix=(0b1,) * 32, eth=0b100100000, pcie=(0b1,) * 32, on_pcie=32),
     "p150": Board(0x40, 1, tensix=(0b11000000,), eth=0b100100000, pcie=(0b10,)),
     "p300": Board(0x45, 2, tensix=(0b101, 0b100000100), eth=0b100100000, pcie=(0b10, 0b01), on_pcie=2),
 }
@@ -71,14 +72,16 @@ def on_pcie(system: System) -> list[int]:
 
 def descriptor(system: System) -> dict:
     """The cluster descriptor of a system, ready for YAML."""
-    cols, chips, board = system.mesh[1], range(system.num_chips), BOARDS[system.board]
-    per_side, local = CHANNELS_PER_SIDE[system.chip.arch], on_pcie(system)
+    cols, chips, board, local = system.mesh[1], range(system.num_chips), BOARDS[system.board], on_pcie(system)
     found = dict(
         arch=dict.fromkeys(chips, system.chip.arch),
         chips={i: [i % cols, i // cols, 0, 0] for i in chips} if len(local) < len(chips) else {},
         chip_unique_ids={i: 1000 + i for i in chips},
         ethernet_connections=[
-            [{"chip": a, "chan": a_side * per_side + k}, {"chip": b, "chan": b_side * per_side + k}]
+            [
+                {"chip": a, "chan": first_channel(system, a_side) + k},
+                {"chip": b, "chan": first_channel(system, b_side) + k},
+            ]
             for a, a_side, b, b_side in neighbours(system)
             for k in range(system.links)
         ],
@@ -96,11 +99,14 @@ def descriptor(system: System) -> dict:
             for on_board in itertools.batched(chips, board.chips)
         ],
         chip_to_bus_id={i: f"0x{1 + i:04x}" for i in local},
-        asic_locations={i: i % board.chips for i in chips},
+        # Cards of one chip lie on trays of their own, of which a mock knows one; so here they lie side by side.
+        asic_locations={i: i % board.chips if board.chips > 1 else i for i in chips},
     )
-    if system.board == "ubb":  # without trays and places, discovery merges chips
+    if system.board in TRAY_BUS:  # without trays and places, discovery merges chips
         slots = [galaxy_slot(*divmod(i, cols)) for i in chips]
-        found["chip_to_bus_id"] = {i: f"0x{TRAY_BUS[tray] + loc:04x}" for i, (tray, loc) in enumerate(slots)}
+        found["chip_to_bus_id"] = {
+            i: f"0x{TRAY_BUS[system.board][tray] + loc:04x}" for i, (tray, loc) in enumerate(slots)
+        }
         found["asic_locations"] = {i: loc for i, (_, loc) in enumerate(slots)}
     return found
 
@@ -114,6 +120,12 @@ def harvesting(board: Board, place: int) -> dict:
         pcie_harvesting_mask=board.pcie[place % len(board.pcie)],
         l2cpu_harvesting_mask=0,
     )
+
+
+def first_channel(system: System, side: int) -> int:
+    """Of a chip's Ethernet channels the first that leads to a side. In a square of four, opposite sides are one."""
+    per_side = CHANNELS_PER_SIDE[system.chip.arch]
+    return side * per_side if system.links <= per_side else side // 2 * system.links
 
 
 def to_yaml(system: System) -> str:

@@ -13,6 +13,7 @@ DISPATCH_PLACE = 4  # of dispatch_core_config among the arguments, where it is g
 
 real = {(module, name): getattr(module, name) for module in MODULES for name in (*OPENERS, *CLOSERS)
         if hasattr(module, name)}  # fmt: skip
+before_closing = []  # functions called before a device closes
 real_load_manager = ttnn.MeshDevice.load_sub_device_manager
 
 
@@ -56,6 +57,8 @@ def closer(function, memory):
             if not getattr(device, "is_closed", False):
                 memory.forget_device(device)
                 device.is_closed = True
+        for last in list(before_closing):
+            last()
         return function(devices)
 
     return closed

@@ -9,7 +9,8 @@ import torch
 import torch.nn.functional as F
 import ttnn
 
-from ttnn_emulator.exchange import Shards, golden_over_mesh, per_line
+from ttnn_emulator.exchange import Shards, gathered, golden_over_mesh, scattered
+from ttnn_emulator.hops import BACKWARD, FORWARD, unwritten
 from ttnn_emulator.ops import golden_of, rotary_embedding_llama
 
 TILE = 32
@@ -146,13 +147,13 @@ def by_chip(value, chips: int) -> list:
 
 @golden_over_mesh(ttnn.experimental.all_gather_minimal_matmul_async)
 def all_gather_minimal_matmul_async(
-    input_tensor: Shards, weight_tensor: Shards, bias_tensor: Shards | None = None, *, mesh_shape, cluster_axis=None,
+    input_tensor: Shards, weight_tensor: Shards, bias_tensor: Shards | None = None, *, mesh, cluster_axis=None,
     fused_activation=None, chunks=1, fuse_swiglu=False, scalar=None, addcmul_input_tensor1: Shards | None = None,
-    addcmul_input_tensor2: Shards | None = None,
+    addcmul_input_tensor2: Shards | None = None, topology=None,
 ) -> tuple[Shards, ...]:  # fmt: skip
     """Rows are first joined along a line of chips; then each chip multiplies by its own columns of W."""
     chips = len(weight_tensor)
-    whole = per_line(input_tensor, mesh_shape, cluster_axis, lambda line: [torch.cat(line, -1)] * len(line))
+    whole = gathered(input_tensor, mesh, -1, mesh.the_axis(cluster_axis), topology)
     products = [
         product(x, weight, bias, fused_activation, fuse_swiglu)
         for x, weight, bias in zip(whole, weight_tensor, by_chip(bias_tensor, chips))
@@ -165,9 +166,9 @@ def all_gather_minimal_matmul_async(
 
 @golden_over_mesh(ttnn.experimental.minimal_matmul_strided_reduce_scatter_async)
 def minimal_matmul_strided_reduce_scatter_async(
-    input_tensor: Shards, weight_tensor: Shards, dim, *semaphores_and_places, mesh_shape, cluster_axis=None,
+    input_tensor: Shards, weight_tensor: Shards, dim, *semaphores_and_places, mesh, cluster_axis=None,
     bias: Shards | None = None, fused_activation=None, fused_ternary_scalar=None,
-    addcmul_input_tensor1: Shards | None = None, addcmul_input_tensor2: Shards | None = None,
+    addcmul_input_tensor1: Shards | None = None, addcmul_input_tensor2: Shards | None = None, topology=None,
 ) -> tuple[Shards, Shards]:  # fmt: skip
     """(each chip's product, the part along dim that it keeps of the sum over its line)"""
     chips = len(weight_tensor)
@@ -175,7 +176,7 @@ def minimal_matmul_strided_reduce_scatter_async(
         product(x, weight, b, fused_activation)
         for x, weight, b in zip(input_tensor, weight_tensor, by_chip(bias, chips))
     ]
-    kept = per_line(products, mesh_shape, cluster_axis, lambda line: sum(line[1:], line[0]).chunk(len(line), dim))
+    kept = scattered(products, mesh, dim, mesh.the_axis(cluster_axis), topology)
     if addcmul_input_tensor1 is not None:
         kept = [
             gated(y, fused_ternary_scalar, *pair)
@@ -186,12 +187,32 @@ def minimal_matmul_strided_reduce_scatter_async(
 
 @golden_over_mesh(ttnn.experimental.slice_reshard_async)
 def slice_reshard_async(
-    input_tensor: Shards, *, mesh_shape, dim, output_dim_offset, output_dim_shape, cluster_axis
+    input_tensor: Shards, *, mesh, dim, output_dim_offset, output_dim_shape, cluster_axis
 ) -> Shards:
     """Of what a line of chips holds together along dim, a stretch, cut anew for the same chips; zeros beyond the end"""
 
-    def reshard(line):
-        whole = torch.cat(line, dim).movedim(dim, -1)[..., output_dim_offset : output_dim_offset + output_dim_shape]
-        return F.pad(whole, (0, output_dim_shape - whole.shape[-1])).movedim(-1, dim).chunk(len(line), dim)
+    def reshard(line, shards):
+        length, new = shards[0].shape[dim], output_dim_shape // line.length
 
-    return per_line(input_tensor, mesh_shape, cluster_axis, reshard)
+        def stretch(to: int, start: int) -> torch.Tensor:
+            parts = [
+                sent(line, shard.narrow(dim, max(start - length * place, 0), overlap), place, to)
+                for place, shard in enumerate(shards)
+                if (overlap := min(start + new, length * (place + 1)) - max(start, length * place)) > 0
+            ]
+            whole = torch.cat(parts, dim) if parts else shards[to].narrow(dim, 0, 0)
+            return F.pad(whole.movedim(dim, -1), (0, new - whole.shape[dim])).movedim(-1, dim)
+
+        return [stretch(to, output_dim_offset + new * to) for to in range(line.length)]
+
+    return mesh.along(mesh.the_axis(cluster_axis), False, reshard, input_tensor)
+
+
+def sent(line, tensor: torch.Tensor, start: int, end: int) -> torch.Tensor:
+    """What arrives at a place of a line of what another sends it, hop by hop"""
+    way, place = FORWARD if start < end else BACKWARD, start
+    for _ in range(abs(end - start)):
+        if (hop := line.hand(tensor, place, way)) is None:
+            return unwritten(tensor)
+        place, tensor = hop
+    return tensor if place == end else unwritten(tensor)

@@ -1,18 +1,25 @@
 """Ops in which chips exchange data: golden functions that see the shards of all chips at once.
 
 Each takes the op's own arguments with every device tensor replaced by the list of its shards, one per chip row by
-row, and the mesh's shape; it returns such a list (a tuple of lists for several outputs). ttnn's own golden functions
-for these ops work on composed tensors, so they are replaced too.
+row, and the mesh (wires.py), over whose lines it hands them on; it returns such a list (a tuple of lists for several
+outputs). ttnn's own golden functions for these ops work on composed tensors, so they are replaced too.
+
+Which way an op's host code takes is what ttnn 0.81.1 does: its source lies in the wheel (ttnn/cpp/ttnn/operations/ccl),
+and a capture of a call (ttnn.graph) names the parts that it is made of. What the wheel lacks is as if it were still
+that of tenstorrent/tt-metal@79925a3f, below ttnn/cpp/ttnn/operations:
+    a gather along a padded dimension is an all_broadcast and a concat      experimental/ccl/composite_common.cpp
+    an all_reduce is a reduce_scatter and an all_gather; where no dimension has whole tiles for every chip, each gets
+    everything and adds it up itself                          experimental/ccl/all_reduce_async/all_reduce_async.cpp
 """
 
-import itertools
-import math
-
 import torch
-import torch.nn.functional as F
 import ttnn
 
+from ttnn_emulator.hops import BACKWARD, FORWARD, unwritten
+from ttnn_emulator.wires import TILE, Mesh
+
 Shards = list[torch.Tensor]
+LINE = ttnn.Topology.Linear
 
 
 def golden_over_mesh(*ops):
@@ -27,188 +34,214 @@ def golden_over_mesh(*ops):
     return attach
 
 
-def lines(mesh_shape: tuple[int, ...], axis: int | None) -> list[list[int]]:
-    """The groups of chips that talk to each other: all lines along a mesh axis, or with None the whole mesh."""
-    chips = range(math.prod(mesh_shape))
-    if axis is None:
-        return [list(chips)]
-    coords = list(itertools.product(*map(range, mesh_shape)))
-    axis = axis % len(mesh_shape)
-    found = {}
-    for chip in chips:
-        found.setdefault(coords[chip][:axis] + coords[chip][axis + 1 :], []).append(chip)
-    return list(found.values())
-
-
-def per_line(shards: Shards, mesh_shape, axis, function) -> Shards:
-    """Applies function(shards of a line) -> shards of that line, once for lines that hold the same objects."""
-    results, done = [None] * len(shards), {}
-    for line in lines(mesh_shape, axis):
-        of_line = [shards[chip] for chip in line]
-        key = tuple(map(id, of_line))
+def once(function, rows) -> list:
+    """function(row) for each row; rows of the same objects share a result."""
+    rows, done = list(rows), {}
+    for row in rows:
+        key = tuple(map(id, row))
         if key not in done:
-            done[key] = function(of_line)
-        for chip, result in zip(line, done[key]):
-            results[chip] = result
-    return results
+            done[key] = function(row)
+    return [done[tuple(map(id, row))] for row in rows]
+
+
+def in_order(got: dict[int, torch.Tensor]) -> list[torch.Tensor]:
+    return [got[place] for place in sorted(got)]
 
 
 def ints(args) -> list[int]:
     return [a for a in args if isinstance(a, int) and not isinstance(a, bool)]
 
 
-@golden_over_mesh(ttnn.all_gather, ttnn.experimental.all_gather_async)
-def all_gather(input_tensor: Shards, *args, mesh_shape, dim=None, cluster_axis=None) -> Shards:
+def topology_in(args):
+    return next((a for a in args if isinstance(a, ttnn.Topology)), None)
+
+
+# Gather
+
+
+def gathered(held: Shards, mesh: Mesh, dim: int, axis: int, topology) -> Shards:
     """Every chip ends with the shards of its line, joined along dim."""
-    numbers = ints(args)  # the overloads agree on the order: dim, then perhaps cluster_axis
+    shape, storage = held[0].shape, {}
+    if mesh.layout == ttnn.TILE_LAYOUT and is_padded(shape, dim):
+        topology = LINE
+        storage = {"dtype": ttnn.bfloat16} if mesh.dtype == ttnn.bfloat8_b else {}
+
+    def gather(line, blocks):
+        return once(lambda row: torch.cat(row, dim), map(in_order, line.everywhere(blocks)))
+
+    return mesh.along(axis, mesh.goes_around(axis, topology), gather, held, **storage)
+
+
+def is_padded(shape, dim: int) -> bool:
+    dim = dim % len(shape)
+    return dim >= len(shape) - 2 and shape[dim] % TILE > 0
+
+
+@golden_over_mesh(ttnn.all_gather)
+def all_gather(input_tensor: Shards, *args, mesh, dim=None, cluster_axis=None) -> Shards:
+    """Its topology and num_links are ignored, says its documentation: the fabric decides."""
+    return gather_over(input_tensor, mesh, *places(args, dim, cluster_axis), None)
+
+
+@golden_over_mesh(ttnn.experimental.all_gather_async)
+def all_gather_async(input_tensor: Shards, *args, mesh, dim=None, cluster_axis=None, topology=None) -> Shards:
+    topology = topology or topology_in(args) or ttnn.Topology.Ring
+    return gather_over(input_tensor, mesh, *places(args, dim, cluster_axis), topology)
+
+
+def places(args, dim, cluster_axis) -> tuple[int, int | None]:
+    """(dim, cluster_axis), by name or by place: the overloads agree on the order."""
+    numbers = ints(args)
     dim = numbers[0] if dim is None else dim
-    cluster_axis = numbers[1] if cluster_axis is None and len(numbers) > 1 else cluster_axis
-
-    def gather(line):
-        return [torch.cat(line, dim)] * len(line)
-
-    return per_line(input_tensor, mesh_shape, cluster_axis, gather)
+    return dim, numbers[1] if cluster_axis is None and len(numbers) > 1 else cluster_axis
 
 
-@golden_over_mesh(ttnn.reduce_scatter, ttnn.experimental.reduce_scatter_minimal_async)
-def reduce_scatter(input_tensor: Shards, *args, mesh_shape, dim=None, cluster_axis=None) -> Shards:
-    """The sum over a line, of which every chip keeps its part along dim."""
+def gather_over(held: Shards, mesh: Mesh, dim: int, axis: int | None, topology) -> Shards:
+    """Over one axis, or over all of them: the last first, so that shards are joined row by row."""
+    for index in reversed(mesh.by_turns) if axis is None else [mesh.the_axis(axis)]:
+        held = gathered(held, mesh, dim, index, topology)
+    return held
+
+
+# Sums
+
+
+def scattered(held: Shards, mesh: Mesh, dim: int, axis: int, topology) -> Shards:
+    """The sum over a line, of which every chip keeps its part along dim. Parts travel in whole tiles."""
+
+    def scatter(line, shards):
+        return line.sums([shard.chunk(line.length, dim) for shard in shards])
+
+    return mesh.along(axis, mesh.goes_around(axis, topology), scatter, held, layout=ttnn.TILE_LAYOUT)
+
+
+@golden_over_mesh(ttnn.reduce_scatter)
+def reduce_scatter(input_tensor: Shards, *args, mesh, dim=None, cluster_axis=None, topology=None) -> Shards:
+    """The sum over a line, or over all chips, an axis after the other; every chip keeps its part along dim."""
     dim = ints(args)[0] if dim is None else dim
+    for index in mesh.by_turns if cluster_axis is None else [mesh.the_axis(cluster_axis)]:
+        input_tensor = scattered(input_tensor, mesh, dim, index, topology)
+    return input_tensor
 
-    def reduce(line):
-        return sum(line[1:], line[0]).chunk(len(line), dim)
 
-    return per_line(input_tensor, mesh_shape, cluster_axis, reduce)
+@golden_over_mesh(ttnn.experimental.reduce_scatter_minimal_async)
+def reduce_scatter_async(input_tensor: Shards, *args, mesh, dim=None, cluster_axis=None, topology=None) -> Shards:
+    topology = topology or topology_in(args) or ttnn.Topology.Ring
+    return reduce_scatter(input_tensor, *args, mesh=mesh, dim=dim, cluster_axis=cluster_axis, topology=topology)
 
 
 @golden_over_mesh(ttnn.all_reduce)
-def all_reduce(input_tensor: Shards, *, mesh_shape, cluster_axis=None) -> Shards:
-    """The sum over a line, on every chip of it."""
+def all_reduce(input_tensor: Shards, *, mesh, cluster_axis=None, topology=None) -> Shards:
+    """The sum over a line, or over all chips, an axis after the other, on every chip."""
+    for index in mesh.by_turns if cluster_axis is None else [mesh.the_axis(cluster_axis)]:
+        input_tensor = reduced(input_tensor, mesh, index, topology)
+    return input_tensor
 
-    def reduce(line):
-        return [sum(line[1:], line[0])] * len(line)
 
-    return per_line(input_tensor, mesh_shape, cluster_axis, reduce)
+def reduced(held: Shards, mesh: Mesh, axis: int, topology) -> Shards:
+    dim = dimension_to_cut(held[0].shape, mesh.shape[axis], mesh.layout)
+    if dim is not None:
+        return gathered(scattered(held, mesh, dim, axis, topology), mesh, dim, axis, None)
+
+    def add(line, shards):
+        return once(lambda row: sum(row[1:], row[0]), map(in_order, line.everywhere(shards)))
+
+    return mesh.along(axis, False, add, held)
+
+
+def dimension_to_cut(shape, chips: int, layout) -> int | None:
+    """The last dimension that has equally many tiles for each chip. None where there is none, or it is padded."""
+    if layout != ttnn.TILE_LAYOUT:
+        return None
+    steps = [1] * (len(shape) - 2) + [TILE, TILE]
+    for dim in reversed(range(len(shape))):
+        if -(-shape[dim] // steps[dim]) % chips == 0:
+            return None if shape[dim] % (steps[dim] * chips) else dim
+    return None
 
 
 @golden_over_mesh(ttnn.mesh_partition)
-def mesh_partition(input_tensor: Shards, dim, cluster_axis=None, *, mesh_shape) -> Shards:
-    """Every chip keeps its own part, along dim, of what it holds."""
+def mesh_partition(input_tensor: Shards, dim, cluster_axis=None, *, mesh) -> Shards:
+    """Every chip keeps its own part, along dim, of what it holds. Nothing is sent."""
+    if cluster_axis is None:
+        return [shard.chunk(len(input_tensor), dim)[place] for place, shard in enumerate(input_tensor)]
 
-    def partition(line):
-        return [shard.chunk(len(line), dim)[place] for place, shard in enumerate(line)]
+    def partition(line, shards):
+        return [shard.chunk(line.length, dim)[place] for place, shard in enumerate(shards)]
 
-    return per_line(input_tensor, mesh_shape, cluster_axis, partition)
+    return mesh.along(mesh.the_axis(cluster_axis), False, partition, input_tensor)
+
+
+# Broadcasts. Around a ring a chip with an odd place in it reaches further forward, one with an even place backward.
+
+
+def routes_of(line, blocks: dict[int, torch.Tensor]):
+    if not line.closed:
+        return line.routes(blocks)
+    more, less = line.length // 2, (line.length - 1) // 2
+    reaches = {FORWARD: less, BACKWARD: more}, {FORWARD: more, BACKWARD: less}
+    return [({**reach}, {p: b for p, b in blocks.items() if p % 2 == odd}) for odd, reach in enumerate(reaches)]
 
 
 @golden_over_mesh(ttnn.broadcast)
-def broadcast(input_tensor: Shards, sender_coord, *, mesh_shape, cluster_axis=None) -> Shards:
+def broadcast(input_tensor: Shards, sender_coord, *, mesh, cluster_axis=None, topology=LINE) -> Shards:
     """The sender's shard on every chip of the sender's line; the other lines keep what they have."""
-    sender = chip_at(sender_coord, mesh_shape)
-    line = next(line for line in lines(mesh_shape, cluster_axis) if sender in line)
-    return [input_tensor[sender] if chip in line else shard for chip, shard in enumerate(input_tensor)]
+    row, column = tuple(sender_coord)
+    sender, axis = row * mesh.shape[1] + column, mesh.the_axis(cluster_axis)
+    chips = next(chips for chips in mesh.lines(axis) if sender in chips)
+    line, place = mesh.line(axis, mesh.goes_around(axis, topology)), chips.index(sender)
+    got = line.relay(routes_of(line, {place: input_tensor[sender]}), input_tensor[sender].shape)
+    mesh.begin(axis, line.closed)
+    mesh.count(chips, line)
+    reached = {chip: of_chip[place] for chip, of_chip in zip(chips, got)}
+    return [reached.get(chip, shard) for chip, shard in enumerate(input_tensor)]
 
 
 @golden_over_mesh(ttnn.all_broadcast)
-def all_broadcast(input_tensor: Shards, *, mesh_shape, cluster_axis=None) -> tuple[Shards, ...]:
+def all_broadcast(input_tensor: Shards, *, mesh, cluster_axis=None, topology=LINE) -> tuple[Shards, ...]:
     """As many outputs as a line has chips: the k-th is, everywhere, the shard of the line's k-th chip."""
-    length = len(lines(mesh_shape, cluster_axis)[0])
-    return tuple(
-        per_line(input_tensor, mesh_shape, cluster_axis, lambda line, k=k: [line[k]] * len(line)) for k in range(length)
-    )
+    axis = mesh.the_axis(cluster_axis)
+
+    def spread(line, shards):
+        return [in_order(got) for got in line.relay(routes_of(line, dict(enumerate(shards))), shards[0].shape)]
+
+    rows = mesh.along(axis, mesh.goes_around(axis, topology), spread, input_tensor)
+    return tuple(map(list, zip(*rows)))
 
 
-def chip_at(coord, mesh_shape) -> int:
-    row, col = tuple(coord)
-    return row * mesh_shape[1] + col
+# Halos
 
 
 @golden_over_mesh(ttnn.experimental.neighbor_pad_async)
 def neighbor_pad(
-    input_tensor: Shards,
-    dim,
-    padding_left,
-    padding_right,
-    padding_mode,
-    cluster_axis,
-    *semaphores,
-    mesh_shape,
+    input_tensor: Shards, dim, padding_left, padding_right, padding_mode, cluster_axis, *semaphores, mesh
 ) -> Shards:
-    """A halo: each shard grows by its neighbours' edges along dim; the outermost by zeros or their own last slice."""
+    """A halo: each shard grows by its neighbours' edges along dim; the outermost by zeros or their own last slice.
+
+    A line always, and one axis after the other (neighbor_pad_async_program_factory.cpp).
+    """
     shards = input_tensor
     for d, left, right, axis in zip(dim, padding_left, padding_right, cluster_axis):
-        pad_line = lambda line, d=d, left=left, right=right: [
-            torch.cat([*halo(line, place - 1, d, -left, padding_mode), shard,
-                       *halo(line, place + 1, d, right, padding_mode)], d)
-            for place, shard in enumerate(line)
-        ]  # fmt: skip
-        shards = per_line(shards, mesh_shape, axis, pad_line)
+        grow = lambda line, held, d=d, widths=(left, right): with_edges(line, held, d, widths, padding_mode)
+        shards = mesh.along(mesh.the_axis(axis), False, grow, shards)
     return shards
 
 
-def halo(line: Shards, place: int, dim: int, width: int, padding_mode: str) -> Shards:
-    """The slice that a chip gets from its neighbour at `place`: the last `-width` of it, or the first `width`."""
-    if width == 0:
-        return []
-    if 0 <= place < len(line):
-        length = line[place].shape[dim]
-        return [line[place].narrow(dim, length + width if width < 0 else 0, abs(width))]
-    edge = line[0].narrow(dim, 0, 1) if width < 0 else line[-1].narrow(dim, line[-1].shape[dim] - 1, 1)
-    border = torch.cat([edge] * abs(width), dim)
-    return [border if padding_mode == "replicate" else torch.zeros_like(border)]
-
-
-@golden_over_mesh(ttnn.transformer.ring_joint_scaled_dot_product_attention)
-def ring_joint_attention(
-    input_tensor_q: Shards,  # per chip (B, heads, N / chips, head_dim)
-    input_tensor_k: Shards,
-    input_tensor_v: Shards,
-    joint_tensor_q: Shards | None = None,  # per chip (B, heads, L, head_dim), the same on all chips of a line
-    joint_tensor_k: Shards | None = None,
-    joint_tensor_v: Shards | None = None,
-    *,
-    mesh_shape,
-    cluster_axis,
-    logical_n: int,
-    joint_strategy="rear",
-    scale=None,
-    is_causal=False,
-    logical_l=0,
-    sliding_window_size=None,
-    is_cross=False,
-    dim=2,  # along which K and V are gathered
-):
-    """Attention over a sequence that is split along a line of chips, and a joint sequence that every chip holds.
-
-    K and V travel around the ring: chip i meets the blocks of chips i, i-1, i-2, ..., and the joint keys come with the
-    last chip's block. Keys at or behind logical_n are padding. torch's attention, too, goes through the keys in the
-    order given and keeps a running maximum and sum, so here the blocks are only put in the order of their arrival.
-    """
-    if is_causal or is_cross or dim != 2 or logical_l or sliding_window_size is not None or joint_strategy != "rear":
-        raise NotImplementedError("only plain joint attention with joint_strategy='rear' is emulated")
-    outputs, joint_outputs = [None] * len(input_tensor_q), [None] * len(input_tensor_q)
-    for line in lines(mesh_shape, cluster_axis):
-        for place, chip in enumerate(line):
-            query = input_tensor_q[chip]
-            if joint_tensor_q is not None:
-                query = torch.cat([query, joint_tensor_q[chip]], 2)
-            blocks = []
-            for step in range(len(line)):
-                source = (place - step) % len(line)
-                key, value = input_tensor_k[line[source]], input_tensor_v[line[source]]
-                real = max(0, min(key.shape[2], logical_n - source * key.shape[2]))
-                key, value = key[:, :, :real], value[:, :, :real]
-                if joint_tensor_k is not None and source == len(line) - 1:
-                    key = torch.cat([key, joint_tensor_k[chip]], 2)
-                    value = torch.cat([value, joint_tensor_v[chip]], 2)
-                blocks.append((key, value))
-            key, value = (torch.cat(parts, 2) for parts in zip(*blocks))
-            out = F.scaled_dot_product_attention(query, key, value, scale=scale)
-            outputs[chip], joint_outputs[chip] = out.tensor_split([input_tensor_q[chip].shape[2]], 2)
-    return outputs, joint_outputs, [ring_scratch(input_tensor_q[0], joint_tensor_q)] * len(outputs)
-
-
-def ring_scratch(query, joint) -> torch.Tensor:
-    """The op's third output is its private scratch, two columns of whole tiles: nobody may read it, so NaN."""
-    rows = sum(math.ceil(part.shape[2] / 32) * 32 for part in (query, *(joint or [])[:1]))
-    return query.new_full((*query.shape[:2], 2 * rows, 1), math.nan)
+def with_edges(line, held: Shards, dim: int, widths: tuple[int, int], padding_mode: str) -> Shards:
+    """Each chip's last slices go forward, to stand before the next chip's, and its first ones backward."""
+    grown, last = [[x] for x in held], line.length - 1
+    for way, width, end in ((FORWARD, widths[0], 0), (BACKWARD, widths[1], last)):
+        if width == 0:
+            continue
+        length = held[0].shape[dim]
+        edges = [x.narrow(dim, length - width if way == FORWARD else 0, width) for x in held]
+        got = [unwritten(edge) for edge in edges]
+        border = held[end].narrow(dim, 0 if way == FORWARD else length - 1, 1)
+        border = torch.cat([border] * width, dim)
+        got[end] = border if padding_mode == "replicate" else torch.zeros_like(border)
+        for place, edge in enumerate(edges):
+            if (hop := line.hand(edge, place, way)) is not None:
+                got[hop[0]] = hop[1]
+        for parts, new in zip(grown, got):
+            parts.insert(0 if way == FORWARD else len(parts), new)
+    return [torch.cat(parts, dim) for parts in grown]

@@ -18,6 +18,8 @@ import ttnn.decorators
 from ttnn_emulator import complexes, padding, transfers
 from ttnn_emulator.memory import Memory, Shards, kept_as, unknown_values
 from ttnn_emulator.options import strict
+from ttnn_emulator.systems import System
+from ttnn_emulator.wires import Mesh, Wires
 
 # Python wrappers around other ops: what they call is emulated, one by one.
 TRANSPARENT = {"ttnn.as_tensor", "ttnn.load_tensor", "ttnn.to_torch", "ttnn.pearson_correlation_coefficient"}
@@ -54,8 +56,8 @@ def real_call(op, *args, **kwargs):
 class Emulator:
     """Follows every ttnn call of this process while installed."""
 
-    def __init__(self, numerics: bool):
-        self.numerics = numerics
+    def __init__(self, numerics: bool, system: System):
+        self.numerics, self.wires = numerics, Wires(system)
         self.memory = Memory()
         self.within = Depth()  # of an op, which may call other ops: only the outermost is emulated
         self.listeners = []  # functions of (op, args, kwargs, result), called after each op
@@ -87,11 +89,23 @@ class Emulator:
             if name == "ttnn.from_device":
                 raise RuntimeError(transfers.NO_VALUES)
             with self.within:
-                return real_call(op, *args, **kwargs)
+                return self.count_only(op, args, kwargs, tensors)
         with self.within:
             if name in transfers.OPS:
                 return transfers.OPS[name](self.memory, functools.partial(real_call, op), *args, **kwargs)
             return self.emulate(op, args, kwargs, tensors)
+
+    def count_only(self, op, args, kwargs, tensors):
+        """Runs the real op without values. What its chips would send is counted all the same, from tensors' shapes."""
+        if not getattr(op.golden_function, "over_mesh", False):
+            return real_call(op, *args, **kwargs)
+        on_chips = [tensor for tensor in tensors if on_device(tensor)]
+        shapes = [torch.empty(tuple(t.shape), dtype=kept_as(t.dtype), device="meta") for t in on_chips]
+        shards = {id(t): [shape] * len(t.device_coords()) for t, shape in zip(on_chips, shapes)}
+        device = on_chips[0].device()
+        result = real_call(op, *args, **kwargs)
+        over_mesh(op, args, kwargs, shards, self.wires, device)
+        return result
 
     def emulate(self, op, args, kwargs, tensors):
         """Runs the real op, then its golden function once for each set of chips with equal inputs."""
@@ -121,7 +135,7 @@ class Emulator:
         try:
             with torch.set_grad_enabled(is_backward(op)):
                 if getattr(op.golden_function, "over_mesh", False):
-                    values = over_mesh(op, args, kwargs, shards, tuple(where.device().shape))
+                    values = over_mesh(op, args, kwargs, shards, self.wires, where.device())
                     compute = None
                 else:
                     golden = on_copies(op) if in_place or is_backward(op) else strictly(op.golden_function)
@@ -228,10 +242,13 @@ def maker(part, number_of):
     return lambda row: part
 
 
-def over_mesh(op, args, kwargs, shards, mesh_shape) -> list[Shards]:
+def over_mesh(op, args, kwargs, shards, wires: Wires, device) -> list[Shards]:
     """Each output of an op in which chips exchange data; its golden function sees the values of all chips at once."""
+    first = next(tensor for tensor in tensors_in((args, kwargs)) if id(tensor) in shards)
+    mesh = Mesh(wires, device, first)
     args, kwargs = replaced(args, kwargs, lambda part: list(shards[id(part)]) if id(part) in shards else part)
-    result = strictly(op.golden_function)(*args, mesh_shape=mesh_shape, **kwargs)
+    result = strictly(op.golden_function)(*args, mesh=mesh, **kwargs)
+    wires.record(op.python_fully_qualified_name.rpartition(".")[2], first.shape, mesh.steps)
     return [Shards.of(values) for values in (result if isinstance(result, tuple) else (result,))]
 
 

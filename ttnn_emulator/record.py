@@ -19,7 +19,7 @@ class Recorder:
     """A listener of the emulator that writes what it hears into a file, and counts it."""
 
     def __init__(self, path: str | Path):
-        self.count, self._file = 0, open(path, "w")  # noqa: SIM115  open until close()
+        self.path, self.count, self._file = path, 0, open(path, "w")  # noqa: SIM115  open until close()
 
     def __call__(self, op, args, kwargs, result):
         named = [*enumerate(args), *kwargs.items()]
@@ -32,8 +32,9 @@ class Recorder:
         self._file.write(json.dumps(line) + "\n")
         self.count += 1
 
-    def close(self):
+    def close(self) -> str:
         self._file.close()
+        return f"{self.path}: {self.count} calls"
 
 
 def described(tensor: ttnn.Tensor) -> dict:

@@ -34,7 +34,7 @@ def install(system: str, numerics: bool = True) -> golden.Emulator:
         )
     if _emulator is None:
         _become(system)
-        _emulator = golden.Emulator(numerics)
+        _emulator = golden.Emulator(numerics, system)
         golden.install(_emulator)
         devices.install(_emulator.memory, failed=toolchain.drop_kernels)
         traces.install(_emulator)
@@ -58,7 +58,7 @@ def _become(system: System) -> None:
         atexit.register(leave)
     _system = system
     # Not at the top: they attach golden functions, and on real chips ttnn's comparison mode needs its own.
-    from ttnn_emulator import backward, conv, dit, exchange, ops, pictures  # noqa: F401
+    from ttnn_emulator import attention, backward, conv, dit, exchange, ops, pictures  # noqa: F401
 
 
 def uninstall() -> None:

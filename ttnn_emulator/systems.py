@@ -7,6 +7,10 @@ Sources, by the letters used below (tenstorrent/tt-metal unless said otherwise):
   [M] tt_metal/fabric/mesh_graph_descriptors in the ttnn 0.81.1 wheel: mesh shapes and links per neighbour pair
   [P] models/tt_dit/pipelines/mochi/pipeline_mochi.py@0d617aff: which mesh axis carries tp and which sp
   [V] the vendor's product pages: DRAM size and bandwidth of a chip
+  [B] tests/tt_metal/tt_fabric/custom_mock_cluster_descriptors/bh_6u_cluster_desc.yaml@79925a3f: a Blackhole Galaxy's
+      chips, of which each lacks one column of cores, and its two links between neighbours
+Two and four Galaxies (8x8, 8x16) are no rows: they are as many hosts, each with a process of its own [M], and one
+process emulates one host.
 """
 
 from dataclasses import dataclass
@@ -75,6 +79,11 @@ SYSTEMS = {
         System("galaxy", "Galaxy, mesh cabling", WORMHOLE, "ubb", "GALAXY", (4, 8), (8, 9), 4, ROWS_TP),
         System("galaxy_torus", "Galaxy, torus", WORMHOLE, "ubb", "GALAXY", (4, 8), (8, 9), 4, ROWS_TP, torus=True),
         System("p150", "one Blackhole card", BLACKHOLE, "p150", "P150", (1, 1), (11, 10), 0, COLS_TP),
+        System("p150x4", "QuietBox of Blackhole cards", BLACKHOLE, "p150", "P150_X4", (2, 2), (11, 10), 4, COLS_TP,
+               usable_links=2),
+        System("p150x8", "LoudBox of Blackhole cards", BLACKHOLE, "p150", "P150_X8", (2, 4), (11, 10), 2, COLS_TP),
+        System("bh_galaxy", "Blackhole Galaxy", BLACKHOLE, "ubb_blackhole", "BLACKHOLE_GALAXY", (4, 8), (12, 10), 2,
+               ROWS_TP),
         System("quietbox2", "QuietBox 2", BLACKHOLE, "p300", "P300_X2", (2, 2), (11, 10), 2, COLS_TP),
     )
 }  # fmt: skip

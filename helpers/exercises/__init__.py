@@ -1,6 +1,6 @@
 """Predictions and checks: how the notebooks ask, and how they answer.
 
-    guess = predict("bytes that each chip sends", 196_608)      # before the reveal; `...` where there is no guess yet
+    guess = predict("bytes over the busiest link", 196_608)      # before the reveal; `...` where there is no guess yet
     guess.reveal(mesh.traffic.by_axis()["sp"], "bytes")
 
     row_parallel = check.row_parallel(row_parallel)             # right | which mistake this is | what to do

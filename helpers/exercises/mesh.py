@@ -31,22 +31,23 @@ def slice_cases():
     return cases
 
 
-def all_gather_bytes(shard_bytes, chips):
-    return shard_bytes * (chips - 1)
+def all_gather_bytes(shard_bytes, chips, ring):
+    missing = shard_bytes * (chips - 1)
+    return missing // 2 if ring else missing
 
 
 def gather_cases():
-    """Counted by passing shards around a ring until everybody has all of them."""
+    """Counted shard by shard, over the link that leads forward to the last chip."""
     cases = []
-    for shard_bytes, chips in ((1536, 8), (700, 4), (90, 3)):
-        held, sent = [{chip} for chip in range(chips)], 0
-        newest = list(range(chips))
-        while len(held[0]) < chips:
-            newest = [newest[chip - 1] for chip in range(chips)]
-            sent += shard_bytes
-            for chip in range(chips):
-                held[chip].add(newest[chip])
-        cases.append(((shard_bytes, chips), sent))
+    for shard_bytes, chips, ring in ((1536, 8, False), (700, 4, True), (90, 3, False), (512, 5, True)):
+        carried = 0
+        for source in range(chips - 1):
+            forward, backward = chips - 1 - source, source + 1  # hops to the last chip, and around the other way
+            if not ring or forward < backward:
+                carried += shard_bytes
+            elif forward == backward:
+                carried += shard_bytes // 2
+        cases.append(((shard_bytes, chips, ring), carried))
     return cases
 
 
@@ -157,15 +158,23 @@ all_gather_bytes = Exercise(
     all_gather_bytes,
     gather_cases,
     mistakes={
-        "a chip does not send all n shards on: the last one to arrive has been everywhere.": lambda b, n: b * n,
-        "that is one shard. A chip also passes on the shards that reach it.": lambda b, n: b,
-        "that is what all chips send together. The question is about one chip.": lambda b, n: b * n * (n - 1),
-        "shard_bytes is already one chip's part. Do not divide it again.": lambda b, n: b * (n - 1) / n,
+        "a chip's own shard need not come to it: n - 1 are missing.": lambda b, n, r: b * n // 2 if r else b * n,
+        "that is one shard. A chip also passes on the shards that reach it.": lambda b, n, r: b,
+        "around a ring shards come from both sides: each link carries half of what is missing.": lambda b, n, r: (
+            b * (n - 1)
+        ),
+        "on a line the last chip has one neighbour. Nothing comes from the other side.": lambda b, n, r: (
+            b * (n - 1) // 2
+        ),
+        "that is what all chips receive together. The question is about one link.": lambda b, n, r: b * n * (n - 1),
+        "shard_bytes is already one chip's part. Do not divide it again.": lambda b, n, r: (
+            b * (n - 1) / n / 2 if r else b * (n - 1) / n
+        ),
     },
     hints=(
-        "Draw four chips in a ring. In each step every chip hands its newest shard to the right.",
-        "How many steps until the last shard has reached everybody?",
-        "n - 1 steps, one shard of shard_bytes in each.",
+        "Be the last chip of the line. How many shards do you lack, and over how many links can they come?",
+        "On a line all n - 1 come over your one link. Around a ring you have a neighbour on both sides.",
+        "(n - 1) shards of shard_bytes on a line, half of that, with //, around a ring.",
     ),
 )
 

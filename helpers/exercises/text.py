@@ -75,7 +75,7 @@ def layer_bytes(tokens, width, chips):
 
 
 def layer_cases():
-    """Counted slice by slice, as the ring hands them on"""
+    """Counted slice by slice, over the link into the last chip of a line"""
     cases = []
     for tokens, width, chips in ((256, 128, 4), (96, 320, 2), (64, 96, 8)):
         slice_bytes, sent = 2 * tokens * width // chips, 0
@@ -213,15 +213,15 @@ layer_bytes = Exercise(
         "that is a quarter. Three twos belong in it: bytes of a number, sums in a layer, passes of an all_reduce.": (
             lambda t, w, n: 2 * t * w * (n - 1) // n
         ),
-        "one n-th of each sum stays where it is: (n - 1) / n of it travels.": lambda t, w, n: 8 * t * w,
-        "that is what all chips send together. The question is about one chip.": lambda t, w, n: 8 * t * w * (n - 1),
+        "one n-th of each sum is a chip's own: (n - 1) / n of it has to come.": lambda t, w, n: 8 * t * w,
+        "that is what all chips receive together. The question is about one link.": lambda t, w, n: 8 * t * w * (n - 1),
         "width is already the width of the sum, whole on every chip. Do not divide it again.": lambda t, w, n: (
             8 * t * (w // n) * (n - 1) // n
         ),
     },
     hints=(
         "What is summed has the shape of the layer's output, (tokens, width), in bfloat16.",
-        "An all_reduce of b bytes sends 2 (n - 1) / n b from each chip: notebook 01, section 3.",
+        "An all_reduce of b bytes puts 2 (n - 1) / n b on the busiest link of a line: notebook 01, section 3.",
         "A layer has two sums: after attention's output product and after the MLP's last one.",
     ),
 )

@@ -2,7 +2,6 @@
 
 import ttnn
 
-from helpers.collectives import BYTES
 from helpers.layers.parallel import all_cores, degree
 from helpers.tensors import axis_index
 
@@ -49,8 +48,6 @@ class Halo:
 
     def from_neighbours(self, x, dim: int, axis: str, before: int, after: int):
         """x grown by its neighbours' edges along dim; at the mesh's own edges by its outermost slice, or zeros."""
-        a_slice = x.volume() // x.shape[dim] * BYTES[x.dtype]
-        self.mesh.traffic.add("halo", axis, (before + after) * a_slice, x.shape)
         return ttnn.experimental.neighbor_pad_async(
             x,
             [dim],

@@ -3,7 +3,6 @@
 import torch
 import ttnn
 
-from helpers.collectives import num_bytes
 from helpers.layers.parallel import (
     ColumnParallel,
     RMSNorm,
@@ -63,10 +62,9 @@ class Sequence:
         return self.padded(out), text_out
 
     def ring(self, video, text):
-        """K and V travel around the chips along sp; each keeps its own queries. One row of cores sends."""
+        """K and V travel along the chips of sp, or around; each keeps its own queries. One row of cores sends."""
         sending_row = self.cores.y - 1
         q, k, v = video
-        self.mesh.traffic.add("ring_attention", "sp", (self.chips - 1) * (num_bytes(k) + num_bytes(v)), k.shape)
         out, text_out, _ = ttnn.transformer.ring_joint_scaled_dot_product_attention(
             q, k, v, *(text or ()),
             persistent_output_buffer_k=self.gathered[0],

@@ -125,6 +125,51 @@ def matrices(named: dict[str, torch.Tensor], mesh: ttnn.MeshDevice) -> Figure:
     return signed(figure, label(mesh))
 
 
+def traffic(named: dict[str, dict], by: str) -> Figure:
+    """For each name the grid of chips, and on each link an arrow for what crossed it, thicker and darker for more.
+
+    named: name -> ((row, column), (row, column)) -> bytes, as `mesh.traffic.by_link()` gives them; one scale for all.
+    """
+    rows, cols = (
+        1 + max((chip[i] for sent in named.values() for link in sent for chip in link), default=0) for i in (0, 1)
+    )
+    largest = max((size for sent in named.values() for size in sent.values()), default=1)
+    unit, scale = ("kB", 1e3) if largest < 1e6 else ("MB", 1e6)
+    figure, panels = plt.subplots(len(named), 1, figsize=(max(4, cols + 2.2), (0.8 * rows + 1.1) * len(named) + 0.3),
+                                  squeeze=False, layout="constrained")  # fmt: skip
+    colours = plt.cm.ScalarMappable(plt.Normalize(0, largest / scale), "viridis_r")
+    for (title, sent), panel in zip(named.items(), panels[:, 0]):
+        for (start, end), size in sent.items():
+            draw_link(panel, start, end, colours.to_rgba(size / scale), 0.8 + 3.2 * size / largest)
+        for r, c in itertools.product(range(rows), range(cols)):
+            panel.add_patch(Rectangle((c - 0.16, r - 0.16), 0.32, 0.32, fc=PALE, ec=INK, zorder=3))
+            panel.text(c, r, f"{r},{c}", ha="center", va="center", fontsize=7, color=INK, zorder=4)
+        panel.set(xlim=(-0.8, cols - 0.2), ylim=(rows - 0.2, -0.8), xticks=[], yticks=[], aspect="equal")
+        panel.spines[:].set_visible(False)
+        most = max(sent.values(), default=0) / scale
+        panel.set_title(f"{title}: {most:,.0f} {unit} on the busiest link", fontsize=11)
+    figure.colorbar(colours, ax=panels, label=f"{unit} in one direction", shrink=0.8)
+    return signed(figure, by)
+
+
+def draw_link(panel, start: tuple[int, int], end: tuple[int, int], colour, width: float) -> None:
+    """An arrow beside the straight way between two chips. A cable that closes a ring leaves at one edge of the mesh
+    and comes in at the other."""
+    (r0, c0), (r1, c1) = start, end
+    down, right = r1 - r0, c1 - c0
+    if abs(down) + abs(right) > 1:
+        down, right = -((down > 0) - (down < 0)), -((right > 0) - (right < 0))
+        ways = [((r0, c0), (r0 + 0.62 * down, c0 + 0.62 * right)), ((r1 - 0.62 * down, c1 - 0.62 * right), (r1, c1))]
+    else:
+        ways = [(start, end)]
+    aside = 0.07 * right, -0.07 * down  # (rows, columns): all keep to the right
+    for (y0, x0), (y1, x1) in ways:
+        panel.add_patch(FancyArrowPatch(
+            (x0 + aside[1], y0 + aside[0]), (x1 + aside[1], y1 + aside[0]), arrowstyle="-|>", mutation_scale=9,
+            shrinkA=0, shrinkB=9, color=colour, lw=width, zorder=2,
+        ))  # fmt: skip
+
+
 def link_times(messages: list[int], names=("t3000", "galaxy")) -> Figure:
     """Predicted time of one hop against the size of the message, from links, bandwidth and latency on paper."""
     figure, axes = plt.subplots(figsize=(7.2, 3.8), layout="constrained")

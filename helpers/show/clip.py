@@ -29,7 +29,7 @@ def timeline(line: Timeline) -> Figure:
 
 
 def traffic(line: Timeline) -> Figure:
-    """Megabytes that each chip sent in each stage, by axis."""
+    """Megabytes over the busiest link in each stage, by axis."""
     stages = [name for name in line.names if line.runs(name)[0].where == "mesh"]
     figure, axes = plt.subplots(figsize=(7.2, 0.55 * len(stages) + 1.5), layout="constrained")
     done = [0.0] * len(stages)
@@ -40,9 +40,9 @@ def traffic(line: Timeline) -> Figure:
     for row, total in enumerate(done):
         axes.text(total, row, f" {total:.1f} MB", va="center", fontsize=10, color=INK)
     axes.set(yticks=range(len(stages)), yticklabels=stages)
-    axes.set(xlabel="sent by each chip (MB)", xlim=(0, 1.18 * max(done) or 1))
+    axes.set(xlabel="over the busiest link, in one direction (MB)", xlim=(0, 1.18 * max(done) or 1))
     axes.invert_yaxis()
-    axes.set_title("What each chip sends for one clip", fontsize=12)
+    axes.set_title("What a link carries for one clip", fontsize=12)
     axes.legend(frameon=False, loc="lower right")
     axes.spines[["top", "right"]].set_visible(False)
     return signed(figure, label(line.mesh))

@@ -90,7 +90,7 @@ def reach(scores: torch.Tensor, later: tuple[int, ...], by: str) -> Figure:
 # What each step of a block does: its text, and what it takes part in.
 STEPS = (
     ("norm", "own tokens"), ("q, k, v\ncolumns", "own heads"), ("turn\nq and k", "own heads"),
-    ("K, V go\naround", "over sp"), ("attention", "own heads"), ("out\nrows", "own heads"), ("all_reduce", "over tp"),
+    ("K, V\ntravel", "over sp"), ("attention", "own heads"), ("out\nrows", "own heads"), ("all_reduce", "over tp"),
     ("norm", "own tokens"), ("up, gate\ncolumns", "own heads"), ("silu, ×", "own heads"), ("down\nrows", "own heads"),
     ("all_reduce", "over tp"),
 )  # fmt: skip
@@ -133,17 +133,17 @@ def arrow(axes, start: tuple[float, float], end: tuple[float, float]) -> None:
                                    shrinkB=0))  # fmt: skip
 
 
-def ring(chips: int) -> Figure:
-    """Which block of keys each chip has after each hand-over: the number is how often the block has been passed on."""
-    figure, axes = plt.subplots(figsize=(0.58 * chips + 3.0, 0.52 * chips + 1.6), layout="constrained")
-    steps = (np.arange(chips)[:, None] - np.arange(chips)[None]) % chips
-    axes.imshow(steps, cmap="Blues", vmax=2 * chips)  # pale, so that the numbers can be read
-    for chip, source in np.ndindex(chips, chips):
-        axes.text(source, chip, steps[chip, source], ha="center", va="center", fontsize=11, color=INK)
-    axes.set(
-        xticks=range(chips), yticks=range(chips), xlabel="block of keys and values", ylabel="chip with its queries"
-    )
-    axes.set_title("Hand-overs before a chip meets a block", fontsize=12)
+def hops(chips: int) -> Figure:
+    """How many hops a block of keys makes to each chip: along a line, and around a ring the nearer way."""
+    figure, panels = plt.subplots(1, 2, figsize=(0.94 * chips + 2.6, 0.47 * chips + 1.6), layout="constrained")
+    apart = abs(np.arange(chips)[:, None] - np.arange(chips)[None])
+    for panel, steps, title in zip(panels, (apart, np.minimum(apart, chips - apart)), ("a line", "a ring")):
+        panel.imshow(steps, cmap="Blues", vmax=2 * chips)  # pale, so that the numbers can be read
+        for chip, source in np.ndindex(chips, chips):
+            panel.text(source, chip, steps[chip, source], ha="center", va="center", fontsize=11, color=INK)
+        panel.set(xticks=range(chips), yticks=range(chips), xlabel="block of keys and values", title=title)
+    panels[0].set_ylabel("chip with its queries")
+    figure.suptitle("Hops before a chip meets a block", fontsize=12)
     return signed(figure, PAPER)
 
 

@@ -17,7 +17,7 @@ WHERE = ("mesh", "host")
 
 @dataclass(frozen=True)
 class Stage:
-    """One run of a stage: seconds on this computer's clock, and bytes that each chip sent over each axis."""
+    """One run of a stage: seconds on this computer's clock, and bytes over the busiest link of each axis."""
 
     name: str
     where: str
@@ -39,7 +39,7 @@ class Timeline:
         yield
         sent = {}
         for one in self.mesh.traffic.sent[before:]:
-            sent[one.axis] = sent.get(one.axis, 0) + one.bytes_per_chip
+            sent[one.axis] = sent.get(one.axis, 0) + one.busiest
         self.stages.append(Stage(name, where, time.perf_counter() - start, sent))
 
     @property
@@ -51,12 +51,12 @@ class Timeline:
         return [stage for stage in self.stages if stage.name == name]
 
     def sent(self, *names: str, axis: str | None = None) -> int:
-        """Bytes that each chip sent in these stages, or in all; over one axis, or over both."""
+        """Bytes over the busiest link in these stages, or in all; along one axis, or both."""
         wanted = [stage.sent for stage in self.stages if not names or stage.name in names]
         return sum(size for sent in wanted for along, size in sent.items() if axis in (None, along))
 
     def __str__(self) -> str:
-        rows = [f"{'stage':<10}{'where':<8}{'times':>5}{'tp: bytes a chip':>20}{'sp: bytes a chip':>20}"]
+        rows = [f"{'stage':<10}{'where':<8}{'times':>5}{'tp: busiest link':>20}{'sp: busiest link':>20}"]
         for name in self.names:
             runs = self.runs(name)
             sizes = "".join(f"{self.sent(name, axis=axis):>20,}" for axis in ("tp", "sp"))

@@ -1,0 +1,190 @@
+"""Which chips are wired to which, and the lines that they form along the axes of a mesh.
+
+The wires are those of the system's descriptor (cluster.py). A device may be shaped otherwise than the system, or be a
+part of it; what crosses a wire is counted by the place of its two chips in the system.
+"""
+
+import functools
+import itertools
+import math
+from collections import Counter, deque
+
+import torch
+import ttnn
+
+from ttnn_emulator import cluster
+from ttnn_emulator.hops import Line
+from ttnn_emulator.systems import System
+from ttnn_emulator.traffic import Link, Sent, Traffic
+
+TILE = 32
+# Bytes per value in memory. Block floats: a tile of 32x32 mantissas and 64 shared exponents.
+BYTES = {
+    ttnn.bfloat16: 2,
+    ttnn.float32: 4,
+    ttnn.bfloat8_b: 1088 / 1024,
+    ttnn.bfloat4_b: 576 / 1024,
+    ttnn.uint8: 1,
+    ttnn.uint16: 2,
+    ttnn.uint32: 4,
+    ttnn.int32: 4,
+}
+fabrics = ttnn.FabricConfig
+RINGS = {  # fabric -> the axes along which it goes around where a wire closes them
+    fabrics.FABRIC_1D_RING: (0, 1),
+    fabrics.FABRIC_2D_TORUS_X: (1,),
+    fabrics.FABRIC_2D_TORUS_Y: (0,),
+    fabrics.FABRIC_2D_TORUS_XY: (0, 1),
+}
+
+
+class Wires:
+    """The wires of a system, and the traffic on them."""
+
+    def __init__(self, system: System):
+        self.system, self.traffic = system, Traffic(f"emulated {system}")
+        self.neighbours = {chip: set() for chip in range(system.num_chips)}
+        for one, _, other, _ in cluster.neighbours(system):
+            self.neighbours[one].add(other)
+            self.neighbours[other].add(one)
+        columns = system.mesh[1]
+        self.places = {chip: divmod(chip, columns) for chip in range(system.num_chips)}  # chip -> (row, column)
+        self._same = {}  # what calls sent, so that equal ones are kept once
+
+    def wired(self, one: int, other: int) -> bool:
+        return other in self.neighbours[one]
+
+    @functools.cache  # noqa: B019  one object in a process
+    def path(self, start: int, end: int) -> list[tuple[int, int]]:
+        """The wires on the shortest way between two chips: one, where they are neighbours."""
+        came_from, to_do = {start: None}, deque([start])
+        while end not in came_from:
+            here = to_do.popleft()
+            for there in sorted(self.neighbours[here] - came_from.keys()):
+                came_from[there] = here
+                to_do.append(there)
+        way = []
+        while end != start:
+            way.append((came_from[end], end))
+            end = came_from[end]
+        return way[::-1]
+
+    def chips_of(self, device: ttnn.MeshDevice) -> list[int]:
+        """The chips of a device, row by row."""
+        coords = list(itertools.product(*map(range, device.shape)))
+        chips = [device.get_device_id(ttnn.MeshCoordinate(*coord)) for coord in coords]
+        if tuple(device.shape) == self.system.mesh:  # ttnn's word on where chips are counts more than our numbering
+            self.places.update(zip(chips, coords))
+        return chips
+
+    def record(self, op: str, shape, steps: list[tuple[int, bool, Counter]]) -> None:
+        """Notes a call. steps: (axis, whether around rings, (chip, chip) -> bytes); one note for each axis in turn."""
+        names = {index: name for name, index in self.system.axes.items()}
+        for (axis, ring), same in itertools.groupby(steps, key=lambda step: step[:2]):
+            links = tuple(self.links(crossed) for _, _, crossed in same)
+            self.traffic.sent.append(Sent(op, names[axis], ring, tuple(shape), links))
+
+    def links(self, crossed: Counter) -> dict[Link, int]:
+        """From chips to their places in the system. Where no wire joins two chips, over others between them."""
+        found = Counter()
+        for (start, end), size in crossed.items():
+            for one, other in self.path(start, end):
+                found[self.places[one], self.places[other]] += size
+        return self._same.setdefault(frozenset(found.items()), dict(found))
+
+
+class Mesh:
+    """The chips of one device during one call: the lines that they form, and what the call hands on along them."""
+
+    def __init__(self, wires: Wires, device: ttnn.MeshDevice, first: ttnn.Tensor):
+        """first: the call's first tensor, whose dtype and layout are those of what is sent."""
+        self.wires, self.shape, self.chips = wires, tuple(device.shape), wires.chips_of(device)
+        self.dtype, self.layout = first.dtype, first.layout
+        self.steps = []  # what was sent: (axis, whether around rings, (chip, chip) -> bytes)
+
+    @property
+    def by_turns(self) -> list[int]:
+        """The axes along which there is more than one chip."""
+        return [axis for axis, length in enumerate(self.shape) if length > 1]
+
+    def the_axis(self, axis: int | None) -> int:
+        """The axis given, or the only one. Raises NotImplementedError where the chips form no single line."""
+        if axis is not None:
+            return axis % len(self.shape)
+        if len(self.by_turns) > 1:
+            raise NotImplementedError(f"no line of wires joins all chips of a mesh {self.shape}: name a cluster_axis")
+        return self.by_turns[0] if self.by_turns else 0
+
+    def goes_around(self, axis: int, topology: ttnn.Topology | None) -> bool:
+        """Whether the lines of an axis are rings: asked for, by the op or else by the fabric, and closed by wires.
+
+        (get_usable_topology and get_axis_topology in ttnn's ccl/ccl_common.cpp: without the wire it is a line.)
+        """
+        asked = topology in (ttnn.Topology.Ring, ttnn.Topology.Torus)
+        if topology is None:
+            asked = axis in RINGS.get(ttnn._ttnn.fabric.get_fabric_config(), ())
+        ends = [(line[0], line[-1]) for line in self.lines(axis)]
+        return asked and self.shape[axis] > 2 and all(self.wires.wired(self.chips[a], self.chips[b]) for a, b in ends)
+
+    def lines(self, axis: int) -> list[list[int]]:
+        """The lines of chips along an axis, by the chips' numbers in the device, row by row."""
+        return lines(self.shape, axis)
+
+    def line(self, axis: int, ring: bool, dtype=None, layout=None) -> Line:
+        """A line of this mesh that has handed on nothing yet."""
+        dtype, layout = dtype or self.dtype, layout or self.layout
+        size = functools.partial(num_bytes, dtype=dtype, layout=layout)
+        return Line(self.shape[axis], ring, size, functools.partial(middle, layout=layout))
+
+    def along(self, axis: int, ring: bool, function, *held: list[torch.Tensor], **storage) -> list:
+        """For each chip what function(line, its chips' tensors, ...) gives it; lines that hold the same do it once."""
+        results, done = [None] * len(self.chips), {}
+        self.begin(axis, ring)
+        for chips in self.lines(axis):
+            of_line = [[tensors[chip] for chip in chips] for tensors in held]
+            key = tuple(id(tensor) for tensors in of_line for tensor in tensors)
+            if key not in done:
+                line = self.line(axis, ring, **storage)
+                done[key] = line, function(line, *of_line)
+            line, values = done[key]
+            self.count(chips, line)
+            for chip, value in zip(chips, values, strict=True):
+                results[chip] = value
+        return results
+
+    def begin(self, axis: int, ring: bool) -> None:
+        self.steps.append((axis, ring, Counter()))
+
+    def count(self, chips: list[int], line: Line) -> None:
+        """Adds to the step what a line has handed on, for the chips that it stands for."""
+        for (start, end), size in line.crossed.items():
+            self.steps[-1][2][self.chips[chips[start]], self.chips[chips[end]]] += size
+
+
+@functools.lru_cache(256)
+def lines(shape: tuple[int, ...], axis: int) -> list[list[int]]:
+    """The numbers 0, 1, ... of a grid in lines along an axis."""
+    grid = torch.arange(math.prod(shape)).reshape(shape)
+    return grid.movedim(axis, -1).reshape(-1, shape[axis]).tolist()
+
+
+@functools.lru_cache(4096)
+def num_bytes(shape: tuple[int, ...], dtype: ttnn.DataType, layout: ttnn.Layout) -> int:
+    """Bytes of a tensor in a chip's memory: with tile layout, padded to whole tiles."""
+    if layout == ttnn.TILE_LAYOUT:
+        *rest, height, width = (1, 1, *shape)
+        shape = (*rest, -(-height // TILE) * TILE, -(-width // TILE) * TILE)
+    return round(math.prod(shape) * BYTES[dtype])
+
+
+@functools.lru_cache(4096)
+def middle(shape: tuple[int, ...], layout: ttnn.Layout) -> tuple[int, int] | None:
+    """Where to halve: (dimension, length), between tiles, or between rows. None where there is nothing to halve.
+
+    The dimension with the most tiles; one with an even number of them goes before.
+    """
+    last = [TILE, TILE] if layout == ttnn.TILE_LAYOUT else [1, shape[-1]]
+    steps = [1] * (len(shape) - 2) + last[-len(shape) :]
+    units = [-(-length // step) for length, step in zip(shape, steps)]
+    dim = max(range(len(shape)), key=lambda d: (units[d] > 1, units[d] % 2 == 0, units[d]))
+    return (dim, units[dim] // 2 * steps[dim]) if units[dim] > 1 else None
