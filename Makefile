@@ -12,7 +12,7 @@ notebooks = $(sort $(wildcard notebooks/*.ipynb))
 help:
 	@echo 'make video      make a video of PROMPT="a sentence"; it is runs/video.mp4   [SYSTEM=...] [SEED=0] [STEPS=20]'
 	@echo 'make series     run the notebooks in order; results in runs/   [SYSTEM=galaxy|t3000|n300|n150|p150|...] [ONLY=01]'
-	@echo 'make test       run all tests   [EXAMPLES=all: more draws of the properties, as once a week]'
+	@echo 'make test       run all tests   [EXAMPLES=all: more draws, and nbval, as once a week]'
 	@echo 'make lab        open JupyterLab on your copies of the notebooks, in work/'
 	@echo 'make renew      take over what is new in the notebooks, and keep your answers   [ONLY=03]'
 	@echo 'make reset      start a copy over; the old one is kept in work/before/   ONLY=03|all'
@@ -37,9 +37,11 @@ series: setup
 	@$(python) -m tools.series --system '$(SYSTEM)' --only '$(ONLY)'
 
 # Two workers on two cores: more threads than that only wait for each other. tests/conftest.py says who runs what.
+# The series' own run is compared with what is stored; once a week nbval does the same in a kernel of its own.
+nbval = --nbval-lax --nbval-current-env --nbval-cell-timeout 300 $(notebooks)
 test: export OMP_NUM_THREADS = 1
 test: setup
-	$(python) -m pytest -n 2 --dist loadgroup --no-loadscope-reorder tests
+	$(python) -m pytest $(if $(filter all,$(EXAMPLES)),$(nbval)) -n 2 --dist loadgroup --no-loadscope-reorder tests
 
 # On copies in work/: what a learner writes must not change the notebooks that are tested.
 lab: setup
