@@ -142,7 +142,7 @@ flock -n 9 || { echo "setup: waiting for the other set-up to finish"; flock 9; }
 current && exit 0
 
 watcher="" scratch=""
-trap '[ -z "$watcher" ] || kill "$watcher"; [ -z "$scratch" ] || rm -rf "$scratch"' EXIT
+trap '[ -z "$watcher" ] || kill "$watcher" 2>/dev/null || :; [ -z "$scratch" ] || rm -rf "$scratch"' EXIT
 mkdir -p runs
 [ -d .venv ] || check_disk
 python=$(find_python)
