@@ -232,3 +232,40 @@ def test_a_stretch_cut_anew(mesh, offset, length):
     )  # fmt: skip
     wanted = torch.cat([x, torch.zeros(8, 5, 7, 64)])[offset : offset + length]
     assert torch.equal(gather(got, sp=0).float(), wanted)
+
+
+def attended_around_a_ring(mesh):
+    """tt_dit's ring attention of Blackhole, the sequence over the eight chips along sp, 17 rows of it padding"""
+    q, k, v = (randn(seed, 1, 8, 8 * 224, 64) for seed in (41, 42, 43))
+    grid = mesh.compute_with_storage_grid_size()
+    out, _, _ = ttnn.transformer.exp_ring_joint_scaled_dot_product_attention(
+        *(shard(x, mesh, sp=2) for x in (q, k, v)),
+        persistent_output_buffer_k=replicate(torch.zeros_like(k), mesh),
+        persistent_output_buffer_v=replicate(torch.zeros_like(v), mesh),
+        joint_strategy="rear",
+        logical_n=k.shape[2] - 17,
+        program_config=ttnn.SDPAProgramConfig(
+            compute_with_storage_grid_size=ttnn.CoreCoord(grid.x, grid.y - 1), q_chunk_size=32, k_chunk_size=32,
+            exp_approx_mode=False,
+        ),
+        dim=2,
+        multi_device_global_semaphore=semaphores(mesh, 4),
+        num_links=2,
+        cluster_axis=1,
+        mesh_device=mesh,
+        topology=ttnn.Topology.Ring,
+        num_workers_per_link=4,
+    )  # fmt: skip
+    return gather(out, sp=2).float()
+
+
+def test_attention_around_a_ring_with_cores_that_send():
+    q, k, v = (randn(seed, 1, 8, 8 * 224, 64) for seed in (41, 42, 43))
+    wanted = F.scaled_dot_product_attention(q, k[:, :, :-17], v[:, :, :-17])
+    torch.testing.assert_close(run_on("galaxy_torus", attended_around_a_ring), wanted, rtol=0.02, atol=0.005)
+
+
+def test_what_sees_one_chip_only_is_refused_on_several(mesh):
+    x = replicate(randn(44, 1, 1, 32, 64), mesh)
+    with pytest.raises(NotImplementedError, match="ttnn.transformer.ring_mla over several chips is not emulated"):
+        ttnn.transformer.ring_mla(x, x, x)

@@ -12,6 +12,7 @@ session.py     install and uninstall
 devices.py     opening and closing devices
 memory.py      the values: what each chip holds behind every live device buffer
 golden.py      the arithmetic: every ttnn call's meaning in torch, chip by chip
+per_chip.py    a golden function on all chips, once for those that hold the same
 options.py     which options cannot change values; all others are handled or refused
 transfers.py   host to device and back
 exchange.py    ops in which chips exchange data; attention.py: ring attention

@@ -13,7 +13,10 @@ import ttnn
 from ttnn_emulator.exchange import Shards, golden_over_mesh
 
 
-@golden_over_mesh(ttnn.transformer.ring_joint_scaled_dot_product_attention)
+@golden_over_mesh(
+    ttnn.transformer.ring_joint_scaled_dot_product_attention,
+    ttnn.transformer.exp_ring_joint_scaled_dot_product_attention,  # the same, sent by cores of its own
+)
 def ring_joint_attention(
     input_tensor_q: Shards,  # per chip (B, heads, N / chips, head_dim)
     input_tensor_k: Shards,

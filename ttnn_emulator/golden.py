@@ -9,7 +9,6 @@ One call of `emulate` is one op on all chips. Chips that hold equal inputs are c
 """
 
 import functools
-import operator
 
 import torch
 import ttnn
@@ -18,6 +17,7 @@ import ttnn.decorators
 from ttnn_emulator import complexes, padding, transfers
 from ttnn_emulator.memory import Memory, Shards, kept_as, unknown_values
 from ttnn_emulator.options import strict
+from ttnn_emulator.per_chip import maker, of_one_value_each, per_chip, stand_in
 from ttnn_emulator.systems import System
 from ttnn_emulator.wires import Mesh, Wires
 
@@ -28,6 +28,14 @@ COMPARISON_HINTS = {"_ttnn_skip_comparison", "_ttnn_input_is_bfloat8_b"}
 # Ops whose host code brings the whole process down on a mock cluster.
 CRASHES = {"ttnn.point_to_point"}
 SILENT = {"ttnn.deallocate"}  # nothing to compute
+# Ops in which chips exchange data, or compute by their place, and whose golden functions see one chip at a time.
+ALONE = {
+    f"ttnn.{name}"
+    for name in (
+        "all_to_all_combine", "all_to_all_dispatch", "moe_routing_remap", "reduce_to_root",
+        "transformer.ring_distributed_scaled_dot_product_attention", "transformer.ring_mla",
+    )
+}  # fmt: skip
 # An op is of the first class, or, where ttnn was imported with its fast runtime mode off, of the second.
 real_calls = {kind: kind.__call__ for kind in (ttnn.decorators.FastOperation, ttnn.decorators.Operation)}
 real_to_torch = ttnn.decorators.to_torch_for_comparison
@@ -82,6 +90,8 @@ class Emulator:
                 f"{name} cannot run without chips: ttnn itself crashes. Use ttnn.broadcast to send to others."
             )
         tensors = tensors_in((args, kwargs))
+        if name in ALONE and any(on_device(tensor) and len(tensor.device_coords()) > 1 for tensor in tensors):
+            raise NotImplementedError(f"{name} over several chips is not emulated.")
         for tensor in tensors:
             if on_device(tensor) and not tensor.is_allocated():  # many ops would crash on it
                 raise RuntimeError(unknown_values(tensor))
@@ -199,49 +209,6 @@ def uninstall() -> None:
     transfers.uninstall()
 
 
-@functools.lru_cache(1024)
-def stand_in(number: int, shape: torch.Size, dtype: torch.dtype) -> torch.Tensor:
-    """For the input of that number: a tensor without values, which fails where they are asked for."""
-    return torch.empty(shape, dtype=dtype, device="meta")
-
-
-def per_chip(golden, arguments, inputs: list[Shards], num_chips: int) -> list[Shards]:
-    """Each output on all chips; the golden function is called once for chips that hold the same in every input."""
-    numbers, which = joined(tuple(shards.which for shards in inputs)) if inputs else ([()], (0,) * num_chips)
-    calls = [arguments([shards.distinct[number] for shards, number in zip(inputs, row)]) for row in numbers]
-    values = [value for shards in inputs for value in shards.distinct]
-    versions = [value._version for value in values]
-    results = [golden(*args, **kwargs) for args, kwargs in calls]
-    if versions != [value._version for value in values]:
-        raise RuntimeError("it wrote over its inputs")
-    return [Shards(list(values), which) for values in zip(*map(torch_tensors_in, results))]
-
-
-def of_one_value_each(golden, arguments, row: list[torch.Tensor]):
-    args, kwargs = arguments(row)
-    return golden(*args, **kwargs)
-
-
-@functools.lru_cache(1024)
-def joined(patterns: tuple[tuple[int, ...], ...]) -> tuple[list[tuple[int, ...]], tuple[int, ...]]:
-    """Of several tensors' `Shards.which`: the different rows of numbers that chips have, and which one each has."""
-    by_chip = list(zip(*patterns))
-    number = {row: number for number, row in enumerate(dict.fromkeys(by_chip))}
-    return list(number), tuple(number[row] for row in by_chip)
-
-
-def maker(part, number_of):
-    """A function of a chip's values of all inputs that makes an argument, the value in the place of its stand-in."""
-    if id(part) in number_of:
-        return operator.itemgetter(number_of[id(part)])
-    if isinstance(part, (list, tuple)):
-        makers = [maker(element, number_of) for element in part]
-        return lambda row: type(part)([make(row) for make in makers])
-    if isinstance(part, torch.Tensor) and part.is_meta:
-        raise NotImplementedError("its preparation of arguments computes with values; do that in the function itself")
-    return lambda row: part
-
-
 def over_mesh(op, args, kwargs, shards, wires: Wires, device) -> list[Shards]:
     """Each output of an op in which chips exchange data; its golden function sees the values of all chips at once."""
     first = next(tensor for tensor in tensors_in((args, kwargs)) if id(tensor) in shards)
@@ -300,12 +267,6 @@ def tensors_in(value) -> list[ttnn.Tensor]:
     elif not isinstance(value, (list, tuple)):
         return []
     return [tensor for part in value for tensor in tensors_in(part)]
-
-
-def torch_tensors_in(value) -> list[torch.Tensor]:
-    if isinstance(value, torch.Tensor):
-        return [value]
-    return [tensor for part in value for tensor in torch_tensors_in(part)] if isinstance(value, (list, tuple)) else []
 
 
 def replaced(args, kwargs, function) -> tuple[tuple, dict]:

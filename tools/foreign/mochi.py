@@ -78,7 +78,7 @@ def decoder(mesh) -> dict:
         latent_dim=config.latent_channels,
     )
     theirs.load_torch_state_dict(reference.decoder.state_dict())
-    latents = torch.randn(1, config.latent_channels, 3, 8, 16)
+    latents = torch.randn(1, config.latent_channels, 4, 8, 16)
     got, seconds = timed(lambda: theirs.decode(latents, return_dict=False)[0])
     with torch.no_grad():
         wanted = reference.decoder(latents)[0]
