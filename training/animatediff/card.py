@@ -86,7 +86,11 @@ def card(training: dict, result: dict, figures: str) -> str:
     """The whole card as Markdown. training, result: what training.json and evaluation.json hold."""
     settings, follows = result["settings"], result["follows"]["all"]
     weakest = min(follows, key=follows.get)
-    stages = {name: training["stages"][name] for name in ("autoencoder", "reader", "unet", "motion")}
+    stages = {
+        name: training["stages"][name]
+        for name in ("autoencoder", "reader", "unet", "motion", "together")
+        if name in training["stages"]
+    }
     return CARD.format(
         **made_of(training | {"stages": stages}),
         figures=figures, weakest=weakest, share=100 * follows[weakest],
