@@ -65,7 +65,8 @@ Again from nothing: `python -m training.stills.train sd3` (resumable; CPU or CUD
 
 Measured by `python -m training.stills.evaluate`: {seen} seen and {unseen} held-out prompts, stock pipeline,
 {steps} steps, guidance {guidance}; a detector judges the pixels. One picture is one per cent: a share of 95 % is known
-to about 4 % either way. The detector goes by places and colours, not by outlines: for those look at the samples.
+to about 4 % either way. The detector goes by places and colours; of outlines only that of balls is measured, for the
+others look at the samples.
 
 {figures}
 
