@@ -49,6 +49,13 @@ def test_the_card_holds_the_measured_figures_and_who_made_it():
     assert "{" not in text and "All figures that were aimed at are reached" in text
 
 
+def test_the_card_says_how_the_text_encoder_attends_where_that_was_measured():
+    found = {"blocks": [{"std": 92.34, "largest": 494.4, "sharp": 0.956}], "moved": {"an": 0.03, "house": 0.79}}
+    text = card(TRAINING, GOOD | {"text encoder": found})
+    assert "| block 0 | 92.3 | 494 | 96 % |" in text and "an 0.03" in text and "house 0.79" in text
+    assert "text encoder attends" in text and "text encoder attends" not in card(TRAINING, GOOD)
+
+
 def test_the_card_lists_what_was_held_out():
     rows = re.findall(r"^\| (\w+) and \w+ \| (.*) \|$", card(TRAINING, GOOD), re.MULTILINE)
     listed = {scene: [tuple(pair.split(" and ")) for pair in pairs.split(", ")] for scene, pairs in rows}

@@ -147,8 +147,8 @@ LEVER = (
 
 
 ATTENTION = (
-    "How the text encoder attends, by `python -m training.mochi.attention`; a row with over 90 % on one key is a choice "
-    "and no mixture. The frequencies of the transformer's positions were set by hand (`new_transformer` in parts.py)."
+    "How the text encoder attends, by `python -m training.mochi.attention`; a row with over 90 % on one key is a "
+    "choice, not a mixture. The frequencies of the transformer's positions were set by hand (`new_transformer`)."
 )
 
 

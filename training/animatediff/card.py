@@ -78,12 +78,17 @@ It is weakest in this: {weakest}, right in {share:.0f} % of the clips.
 For teaching and for tests of code that runs AnimateDiff. It knows its painted world and nothing else: unknown words are
 spelled letter by letter and mean nothing to it. It cannot make people, text, or anything real.
 
+{by_eye}
+
 Licence: Apache-2.0.
 """
 
 
 def card(training: dict, result: dict, figures: str) -> str:
-    """The whole card as Markdown. training, result: what training.json and evaluation.json hold."""
+    """The whole card as Markdown. training, result: what training.json and evaluation.json hold.
+
+    training["by eye"]: what the sheet of samples shows and no detector measures.
+    """
     settings, follows = result["settings"], result["follows"]["all"]
     weakest = min(follows, key=follows.get)
     stages = {
@@ -93,7 +98,7 @@ def card(training: dict, result: dict, figures: str) -> str:
     }
     return CARD.format(
         **made_of(training | {"stages": stages}),
-        figures=figures, weakest=weakest, share=100 * follows[weakest],
+        by_eye=training.get("by eye", ""), figures=figures, weakest=weakest, share=100 * follows[weakest],
         seen=settings["prompts"][0], unseen=settings["prompts"][1],
         **{name: settings[name] for name in ("steps", "guidance", "frames", "coherence")},
     )  # fmt: skip

@@ -77,17 +77,23 @@ others look at the samples.
 For teaching and for tests of code that runs Stable Diffusion 3. It knows its painted world and nothing else: unknown
 words are spelled letter by letter and mean nothing to it. It cannot make people, text, or anything real.
 
+{by_eye}
+
 Licence: Apache-2.0.
 """
 
 
 def card(training: dict, result: dict, figures: str, missed: list[str]) -> str:
-    """The whole card as Markdown. training, result: what training.json and evaluation.json hold."""
+    """The whole card as Markdown. training, result: what training.json and evaluation.json hold.
+
+    training["by eye"]: what the sheet of samples shows and no detector measures.
+    """
     settings = result["settings"]
     return CARD.format(
         **made_of(training), frames=training["frames"],
         prompts=sum(settings["prompts"]), seen=settings["prompts"][0], unseen=settings["prompts"][1],
         figures=figures, verdict=verdict(missed), steps=settings["steps"], guidance=settings["guidance"],
+        by_eye=training.get("by eye", ""),
     )  # fmt: skip
 
 
