@@ -242,7 +242,7 @@ def test_motion_modules_learn_that_frames_are_alike(latents, tmp_path):
             frames, generator = held[which, frame].transpose(1, 2), torch.Generator().manual_seed(2)
             losses.append(float(loss_of(together, scheduler, frames, generator)))
         losses.append(float(loss_of(lambda noisy, t: 0 * noisy, scheduler, frames, torch.Generator().manual_seed(2))))
-    assert losses[0] < 0.95 * losses[1] and losses[0] < 0.9 * losses[2], losses
+    assert losses[0] < 0.97 * losses[1] and losses[0] < 0.94 * losses[2], losses
 
 
 def test_together_both_learn_and_go_on_after_a_stop(latents, tmp_path):
