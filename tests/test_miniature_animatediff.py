@@ -2,15 +2,16 @@
 
 import json
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
-from diffusers import AnimateDiffPipeline, MotionAdapter, UNet2DConditionModel
+from diffusers import AnimateDiffPipeline, AutoencoderKL, MotionAdapter, UNet2DConditionModel
 from diffusers.models.embeddings import SinusoidalPositionalEmbedding
 from safetensors.torch import save_file
 
 from helpers.world.prompts import caption
-from helpers.world.scenes import sample
+from helpers.world.scenes import render, sample
 from training.animatediff.make import make_animatediff
 from training.animatediff.parts import (
     TextEncoder,
@@ -29,6 +30,7 @@ from training.parts import TOKENS
 from training.stills.parts import configuration as stills_configuration
 from training.stills.parts import new_autoencoder, new_clip_tokenizer
 
+MODELS = Path(__file__).parents[1] / "models"
 pytestmark = pytest.mark.usefixtures("one_thread")
 
 
@@ -187,6 +189,17 @@ def test_latents_of_the_folder_are_normalised():
         want = vae.decode(latents * column(std) + column(mean)).sample
         assert torch.allclose(whole.decode(latents).sample, want, atol=1e-4)
         assert not torch.allclose(vae.decode(latents).sample, want, atol=1e-1)
+
+
+def test_the_shipped_folder_takes_latents_as_the_unet_makes_them():
+    """Of mean 0 and standard deviation 1 once the pipeline has scaled them; at another scale all colours burn."""
+    vae = AutoencoderKL.from_pretrained(MODELS / "tiny-animatediff" / "vae", dtype=torch.float32)
+    frames = render([sample(80 + k) for k in range(12)], frames=3)[:, :, 1] * 2 - 1
+    with torch.no_grad():
+        latents = vae.encode(frames).latent_dist.mean * vae.config.scaling_factor
+        again = vae.decode(latents / vae.config.scaling_factor).sample
+    assert abs(float(latents.mean())) < 0.2 and 0.8 < float(latents.std()) < 1.2
+    assert (again - frames).abs().mean() < 0.1
 
 
 # --- training --------------------------------------------------------------------------------------

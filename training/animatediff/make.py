@@ -49,8 +49,14 @@ def finished_parts(folder: Path, config: dict) -> tuple[TextEncoder, UNet2DCondi
     """What a folder holds, in float32, the text encoder frozen."""
     encoder = TextEncoder(config).eval().requires_grad_(False)
     encoder.clip = CLIPTextModel.from_pretrained(folder / "text_encoder", dtype=torch.float32).requires_grad_(False)
-    unet = UNet2DConditionModel.from_pretrained(folder / "unet", dtype=torch.float32)
-    return encoder, unet, MotionAdapter.from_pretrained(folder / "motion_adapter", dtype=torch.float32)
+    return encoder, loaded(UNet2DConditionModel, folder / "unet"), loaded(MotionAdapter, folder / "motion_adapter")
+
+
+def loaded(kind, folder):
+    """A part of diffusers in float32; its configuration forgets where it came from, which would be saved along."""
+    model = kind.from_pretrained(folder, dtype=torch.float32)
+    model.register_to_config(_name_or_path="")
+    return model
 
 
 def record(before: dict, place: Place, clips: int) -> dict:
@@ -73,7 +79,7 @@ def main(arguments=None) -> int:
         parser.error(f"{options.folder} is no finished folder: it has no training.json")
     config, out = configuration(), options.out or options.folder
     place = Place(options.run, deadline=time.time() + options.stop_after * 60)
-    vae = AutoencoderKL.from_pretrained(options.autoencoder, dtype=torch.float32).eval()
+    vae = loaded(AutoencoderKL, options.autoencoder).eval()
     before, parts = json.loads(training.read_text()), finished_parts(options.folder, config)
     done = encode_frames(place, config, vae)
     if done:
