@@ -1,14 +1,18 @@
 """tiny-animatediff: its sizes, its stages on made-up latents, and the folder that stock diffusers loads."""
 
+import json
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
-from diffusers import AnimateDiffPipeline, MotionAdapter, UNet2DConditionModel
+from diffusers import AnimateDiffPipeline, AutoencoderKL, MotionAdapter, UNet2DConditionModel
+from diffusers.models.embeddings import SinusoidalPositionalEmbedding
 from safetensors.torch import save_file
 
 from helpers.world.prompts import caption
-from helpers.world.scenes import sample
+from helpers.world.scenes import render, sample
+from training.animatediff.make import make_animatediff
 from training.animatediff.parts import (
     TextEncoder,
     configuration,
@@ -18,13 +22,15 @@ from training.animatediff.parts import (
     normalised,
     save_pipeline,
 )
-from training.animatediff.stages import Clips, at_end, joined, loss_of, make_animatediff
+from training.animatediff.stages import Clips, at_end, joined, loss_of
+from training.animatediff.together import place_in_time, side_by_side, spread, train_together
 from training.loop import Place
 from training.mochi.autoencoder import tokenize
 from training.parts import TOKENS
 from training.stills.parts import configuration as stills_configuration
 from training.stills.parts import new_autoencoder, new_clip_tokenizer
 
+MODELS = Path(__file__).parents[1] / "models"
 pytestmark = pytest.mark.usefixtures("one_thread")
 
 
@@ -96,6 +102,32 @@ def test_motion_modules_start_as_nothing_and_alone_learn():
     assert {id(p) for p in joint.parameters() if p.requires_grad} == {id(p) for p in adapter.parameters()}
 
 
+def test_some_frames_of_a_clip_keep_their_places_in_time():
+    generator = torch.Generator().manual_seed(0)
+    draws = torch.stack([spread(4, 16, generator) for _ in range(200)])
+    assert (draws // 4 == torch.arange(4)).all(), "one of each quarter"
+    assert all(set(column.tolist()) == set(range(4 * k, 4 * k + 4)) for k, column in enumerate(draws.T))
+    assert spread(16, 16, generator).tolist() == list(range(16))
+    embedding, x = SinusoidalPositionalEmbedding(8, 32), torch.randn(3, 16, 8)
+    frames = torch.tensor([2, 5, 11])
+    want = embedding(x)[:, frames]
+    place_in_time([embedding], frames)
+    assert torch.equal(embedding(x[:, frames]), want)
+
+
+def test_threads_side_by_side_bring_the_gradient_of_the_mean():
+    torch.manual_seed(0)
+    layer, inputs = torch.nn.Linear(5, 3), [torch.randn(n, 5) for n in (2, 4, 7)]
+    losses = side_by_side([lambda x=x: layer(x).square().mean() for x in inputs])
+    side, layer.weight.grad = layer.weight.grad, None
+    mean = torch.stack([layer(x).square().mean() for x in inputs]).mean()
+    mean.backward()
+    assert torch.allclose(side, layer.weight.grad, atol=1e-6) and torch.allclose(losses.mean(), mean)
+    assert not losses.requires_grad
+    with pytest.raises(ZeroDivisionError):
+        side_by_side([lambda: 1 / 0, lambda: layer(inputs[0]).sum()])
+
+
 # --- text ------------------------------------------------------------------------------------------
 
 
@@ -159,6 +191,17 @@ def test_latents_of_the_folder_are_normalised():
         assert not torch.allclose(vae.decode(latents).sample, want, atol=1e-1)
 
 
+def test_the_shipped_folder_takes_latents_as_the_unet_makes_them():
+    """Of mean 0 and standard deviation 1 once the pipeline has scaled them; at another scale all colours burn."""
+    vae = AutoencoderKL.from_pretrained(MODELS / "tiny-animatediff" / "vae", dtype=torch.float32)
+    frames = render([sample(80 + k) for k in range(12)], frames=3)[:, :, 1] * 2 - 1
+    with torch.no_grad():
+        latents = vae.encode(frames).latent_dist.mean * vae.config.scaling_factor
+        again = vae.decode(latents / vae.config.scaling_factor).sample
+    assert abs(float(latents.mean())) < 0.2 and 0.8 < float(latents.std()) < 1.2
+    assert (again - frames).abs().mean() < 0.1
+
+
 # --- training --------------------------------------------------------------------------------------
 
 
@@ -192,7 +235,7 @@ def test_latents_are_normalised_and_captions_dropped(latents):
 
 
 def test_motion_modules_learn_that_frames_are_alike(latents, tmp_path):
-    """Made-up clips stand still: who looks at all sixteen noisy frames knows the picture better than who sees one."""
+    """Made-up clips stand still: sixteen noisy frames of one picture tell more of it than frames of other pictures."""
     config, place = configuration("smoke"), replace(latents, folder=tmp_path)
     (tmp_path / "latents").symlink_to(latents.folder / "latents")
     vae = new_autoencoder(stills_configuration("smoke"))
@@ -200,20 +243,41 @@ def test_motion_modules_learn_that_frames_are_alike(latents, tmp_path):
     assert not make_animatediff(stopped, config, vae, tmp_path / "out") and not (tmp_path / "out").exists()
     assert make_animatediff(place, config, vae, tmp_path / "out")
     pipeline = AnimateDiffPipeline.from_pretrained(tmp_path / "out", dtype=torch.float32)
-    unet = UNet2DConditionModel.from_pretrained(tmp_path / "out" / "unet", dtype=torch.float32)
     clips, scheduler = Clips(latents, 0.0), new_scheduler()
     held, tokens = clips.held_back(6, torch.Generator().manual_seed(1), whole=True)
     with torch.no_grad():
-        text = pipeline.text_encoder(tokens).last_hidden_state.repeat_interleave(16, 0)
+        text = pipeline.text_encoder(tokens).last_hidden_state[:, None].expand(-1, 16, -1, -1)
+        clip, frame = torch.arange(6)[:, None], torch.arange(16)
+        losses = []
+        for which in (clip.expand(-1, 16), (clip + frame) % 6):  # of a clip all frames; each from another clip
+            said = text[which, frame].flatten(0, 1)
+            together = lambda noisy, t, said=said: pipeline.unet(noisy, t, said, return_dict=False)[0]
+            frames, generator = held[which, frame].transpose(1, 2), torch.Generator().manual_seed(2)
+            losses.append(float(loss_of(together, scheduler, frames, generator)))
+        losses.append(float(loss_of(lambda noisy, t: 0 * noisy, scheduler, frames, torch.Generator().manual_seed(2))))
+    assert losses[0] < 0.97 * losses[1] and losses[0] < 0.94 * losses[2], losses
 
-        def alone(noisy, t):
-            frames = noisy.transpose(1, 2).flatten(0, 1)
-            made = unet(frames, t.repeat_interleave(16), text, return_dict=False)[0]
-            return made.unflatten(0, (6, 16)).transpose(1, 2)
 
-        together = lambda noisy, t: pipeline.unet(noisy, t, text, return_dict=False)[0]
-        losses = [
-            float(loss_of(denoise, scheduler, held.transpose(1, 2), torch.Generator().manual_seed(2)))
-            for denoise in (together, alone, lambda noisy, t: 0 * noisy)
-        ]
-    assert losses[0] < 0.97 * losses[1] and losses[1] < 0.95 * losses[2], losses
+def test_together_both_learn_and_go_on_after_a_stop(latents, tmp_path):
+    config, clips = configuration("smoke"), Clips(latents, 0.1)
+    encoder = TextEncoder(config).eval().requires_grad_(False)
+
+    def learned(steps):
+        """From the same start, in a folder that keeps what was learned: all weights, and whether it is done."""
+        torch.manual_seed(6)
+        unet, adapter = new_unet(config), new_motion_adapter(config)
+        before = [p.clone() for model in (unet, adapter) for p in model.parameters()]
+        config["together_training"]["steps"] = steps
+        done = train_together(Place(tmp_path, quiet=True), config, encoder, unet, adapter, clips)
+        after = [p for model in (unet, adapter) for p in model.parameters()]
+        return before, after, done
+
+    before, first, done = learned(4)
+    assert done and all(p.isfinite().all() and not p.requires_grad for p in first)
+    assert sum(not torch.equal(a, b) for a, b in zip(before, first, strict=True)) > 0.9 * len(first)
+    log = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()]
+    assert log[-1]["step"] == 4 and log[-1]["loss_held_back"] > 0
+    _, second, _ = learned(8)
+    log = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()]
+    assert log[-1]["step"] == 8
+    assert any(not torch.equal(a, b) for a, b in zip(first, second, strict=True))

@@ -9,6 +9,7 @@ from PIL import Image, ImageSequence
 
 from helpers.world.detectors import Seen, detect, detect_still
 from helpers.world.scenes import SCENES, UNSEEN
+from training.animatediff.card import card as animatediff_card
 from training.card import card, main, shortfalls
 from training.mochi.evaluate import ASPECTS
 
@@ -47,6 +48,24 @@ def test_the_card_holds_the_measured_figures_and_who_made_it():
     ):
         assert figure in text
     assert "{" not in text and "All figures that were aimed at are reached" in text
+
+
+def test_the_card_says_how_the_text_encoder_attends_where_that_was_measured():
+    found = {"blocks": [{"std": 92.34, "largest": 494.4, "sharp": 0.956}], "moved": {"an": 0.03, "house": 0.79}}
+    text = card(TRAINING, GOOD | {"text encoder": found})
+    assert "| block 0 | 92.3 | 494 | 96 % |" in text and "an 0.03" in text and "house 0.79" in text
+    assert "text encoder attends" in text and "text encoder attends" not in card(TRAINING, GOOD)
+
+
+def test_the_card_of_animatediff_says_whether_all_learned_together():
+    folder = MODELS / "tiny-animatediff"
+    training, result = (json.loads((folder / f"{name}.json").read_text()) for name in ("training", "evaluation"))
+    stages = {name: {"steps": 7, "minutes": 1} for name in ("autoencoder", "reader", "unet", "motion")}
+    frozen = animatediff_card(training | {"stages": stages, "by eye": "Balls vanish."}, result, "")
+    stages["together"] = {"steps": 4321, "minutes": 60}
+    together = animatediff_card(training | {"stages": stages}, result, "")
+    assert "Balls vanish." in frozen and "learn on together" not in frozen
+    assert "learn on together" in together and "| together | 4321 | 60 |" in together
 
 
 def test_the_card_lists_what_was_held_out():

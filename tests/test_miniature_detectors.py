@@ -2,8 +2,19 @@
 
 import numpy as np
 import pytest
+import torch
 
-from helpers.world.detectors import HUES, Seen, detect, detect_still, hue_and_chroma
+from helpers.world.detectors import (
+    HUES,
+    Seen,
+    ball_roundness,
+    detect,
+    detect_still,
+    enclosing_radius,
+    hue_and_chroma,
+    roundness,
+)
+from helpers.world.draw import Canvas
 from helpers.world.scenes import COLOURS, SCENES, held_out, render, sample
 from training.mochi.evaluate import ASPECTS, fixed_clips, judge
 
@@ -90,3 +101,57 @@ def test_fixed_lists_are_what_they_say():
 
 def test_aspects_are_the_four_of_the_goals():
     assert ASPECTS == ("scene", "motion", "subject", "second")
+
+
+# --- roundness -------------------------------------------------------------------------------------
+
+
+def shape(draw) -> np.ndarray:
+    """draw(canvas) -> signed distances, as the painters draw; -> the mask of the pixels inside, (96, 96)."""
+    canvas = Canvas(*torch.zeros(2, 1, 3, 1, 1, 1))
+    return (draw(canvas) < 0)[0, 0].numpy()
+
+
+def polygon(corners: int, radius: float, turn: float) -> np.ndarray:
+    angles = [turn + 2 * np.pi * k / corners for k in range(corners)]
+    return shape(lambda c: c.polygon(*((51 + radius * np.cos(a), 43 + radius * np.sin(a)) for a in angles)))
+
+
+@pytest.mark.parametrize("radius", [12.2, 14.9, 17.8])
+def test_a_disc_is_round_and_nothing_else_is(radius):
+    disc = roundness(shape(lambda c: c.circle(44.3, 51.8, radius)))
+    assert 0.9 < disc < 1
+    for stretch in (1.25, 1.6, 2.5):
+        oval = roundness(shape(lambda c, s=stretch: c.ellipse(47.0, 44.0, radius * s**0.5, radius / s**0.5, 0.4)))
+        assert oval == pytest.approx(disc / stretch, abs=0.06)
+    for corners in (3, 4, 6):  # the area of a polygon in its circle
+        want = corners / (2 * np.pi) * np.sin(2 * np.pi / corners)
+        assert roundness(polygon(corners, radius, 0.3)) == pytest.approx(want, abs=0.07)
+    lumps = roundness(shape(lambda c: c.cloud(48.0, 48.0, radius / 12)))
+    assert lumps < 0.75 * disc
+
+
+def test_holes_count_as_there_and_strays_do_not_pass():
+    disc = shape(lambda c: c.circle(48.0, 40.0, 15))
+    ring, stray = disc & ~shape(lambda c: c.circle(45.0, 37.0, 7)), disc.copy()
+    assert roundness(ring) == roundness(disc)
+    stray[70:73, 60:63] = True
+    assert roundness(stray) < 0.6 * roundness(disc)
+    assert np.isnan(roundness(np.zeros((96, 96), bool)))
+
+
+def test_the_smallest_circle_around_points():
+    obtuse = np.array([[0.0, 0], [12, 0], [5, 2]])  # the longest side is the diameter
+    assert enclosing_radius(obtuse) == pytest.approx(6, rel=0.01)
+    right = np.array([[0.0, 0], [6, 0], [0, 8], [2, 2], [1, 3]])
+    assert enclosing_radius(right + 31) == pytest.approx(5, rel=0.01)
+
+
+def test_painted_balls_are_round():
+    clips = [sample(50_000_000 + k, scene="ball") for k in range(40)]
+    pictures = render(clips, frames=3)[:, :, 1].permute(0, 2, 3, 1).numpy()
+    rounds = [ball_roundness(picture, clip.subject) for picture, clip in zip(pictures, clips, strict=True)]
+    assert np.mean(rounds) > 0.92 and np.quantile(rounds, 0.1) > 0.9, rounds
+    flat = pictures[:, ::2]  # as if squeezed to half their height
+    squeezed = [ball_roundness(picture, clip.subject) for picture, clip in zip(flat, clips, strict=True)]
+    assert max(squeezed) < 0.65, squeezed

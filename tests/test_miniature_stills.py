@@ -134,11 +134,16 @@ def test_judging_real_frames_and_shuffled_ones():
     assert figures.judge(pictures, clips) == dict.fromkeys(figures.ASPECTS, 1.0)
     assert figures.judge(pictures, clips[1:] + clips[:1])["scene"] == 0.0
     assert figures.sheet(pictures, clips).width > 4 * 96
+    assert figures.balls(pictures, clips) > 0.9
+    pictures[0, :, :50] = 0.8  # a part of the ball is gone
+    assert figures.balls(pictures, clips) < 0.8
+    assert np.isnan(figures.balls(pictures[1:], clips[1:])), "there is no ball"
 
 
 ROW = {"scene": 0.96, "subject": 0.95, "second": 0.9}
 RESULT = {
-    "follows": {"all": ROW, "real frames": ROW}, "autoencoder psnr": 29.25, "seconds for each picture": 0.5,
+    "follows": {"all": ROW, "real frames": ROW}, "roundness of balls": {"made": 0.86, "painted": 0.93},
+    "autoencoder psnr": 29.25, "seconds for each picture": 0.5,
     "settings": {"steps": 20, "guidance": 4.5, "prompts": [70, 30], "threads": 3},
 }  # fmt: skip
 TRAINING = {
@@ -151,13 +156,25 @@ def test_the_card_holds_the_measured_figures_and_what_was_missed():
     plain = card(TRAINING, RESULT, figures.table(RESULT), figures.shortfalls(RESULT))
     text = card(TRAINING | {"remark": "Older frames."}, RESULT, figures.table(RESULT), figures.shortfalls(RESULT))
     assert "Older frames." in text and "Older frames." not in plain
-    for figure in ("1234", "4321", "3 CPU cores", "29.25 dB", "96.0 %", "5.00 M", "70 seen", "license: apache-2.0"):
+    for figure in (
+        "1234",
+        "4321",
+        "3 CPU cores",
+        "29.25 dB",
+        "0.86, painted ones 0.93",
+        "96.0 %",
+        "5.00 M",
+        "70 seen",
+        "license: apache-2.0",
+    ):
         assert figure in text
     assert "{" not in text and "All figures that were aimed at are reached" in text
     worse = RESULT | {"follows": {"all": ROW | {"subject": 0.94}}}
     missed = figures.shortfalls(worse)
     assert missed == ["subject: 94.0 % of the 95 % aimed at"]
     assert missed[0] in card(TRAINING, worse, figures.table(worse), missed)
+    angular = RESULT | {"roundness of balls": {"made": 0.75, "painted": 0.93}}
+    assert figures.shortfalls(angular) == ["roundness of balls: 81 % of painted ones, aimed at 90 %"]
 
 
 @pytest.fixture(scope="module")

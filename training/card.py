@@ -9,6 +9,7 @@ import json
 from pathlib import Path
 
 from helpers.world.scenes import COLOUR_NAMES, SCENES, UNSEEN
+from training.mochi.attention import table as attention_table
 from training.mochi.evaluate import ASPECTS, GOALS, table
 
 PSNR_GOAL, SECONDS_GOAL, GIGABYTES_GOAL, COHERENCE_GOAL = 30.0, 5.0, 2.0, 0.10
@@ -80,7 +81,7 @@ clips).
 
 {verdict}
 
-## Use and limits
+{attention}## Use and limits
 
 For teaching and for tests of code that runs Mochi. It knows its painted world and nothing else: unknown words are
 spelled letter by letter and mean nothing to it. It cannot make people, text, or anything real. {frames} frames of
@@ -145,6 +146,12 @@ LEVER = (
 )
 
 
+ATTENTION = (
+    "How the text encoder attends, by `python -m training.mochi.attention`; a row with over 90 % on one key is a "
+    "choice, not a mixture. The frequencies of the transformer's positions were set by hand (`new_transformer`)."
+)
+
+
 def verdict(missed: list[str], *advice: str) -> str:
     if not missed:
         return "All figures that were aimed at are reached."
@@ -165,8 +172,15 @@ def card(training: dict, result: dict) -> str:
         by_eye=training.get("by eye", ""),
         seen=settings["prompts"][0], unseen=settings["prompts"][1], steps=settings["steps"],
         guidance=settings["guidance"], dtype=settings["dtype"], figures=table(result),
-        verdict=verdict(shortfalls(result), LEVER),
+        verdict=verdict(shortfalls(result), LEVER), attention=attention(result),
     )  # fmt: skip
+
+
+def attention(result: dict) -> str:
+    """How the text encoder attends, where training.mochi.attention has measured it, and an empty line after it."""
+    if "text encoder" not in result:
+        return ""
+    return f"{ATTENTION}\n\n{attention_table(result['text encoder'])}\n\n"
 
 
 def main(arguments=None) -> int:

@@ -134,9 +134,10 @@ def train(place: Place, stage: str, model: nn.Module, settings: dict, loss_at, c
         bar.update(round(progress * 1000) - bar.n)
         optimizer.set_rate(rate_at(progress))
         generator = torch.Generator(place.device).manual_seed(step + 1)
-        loss, numbers = loss_at(step, progress, generator)
         optimizer.zero_grad()
-        loss.backward()
+        loss, numbers = loss_at(step, progress, generator)
+        if loss.requires_grad:  # else loss_at has gone all the way back itself
+            loss.backward()
         norm = nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         if step % 20 == 0 and not torch.isfinite(norm):  # a look at the number waits for the device: not often
             raise FloatingPointError(f"{stage}: the gradient at step {step} is not finite")

@@ -8,6 +8,7 @@ lies says to which.
 from dataclasses import dataclass
 
 import numpy as np
+from PIL import Image, ImageDraw, ImageFilter
 
 from helpers.world.scenes import COLOURS
 
@@ -225,3 +226,39 @@ def _fish_motion(x: np.ndarray) -> str | None:
     if abs(across) < 0.5 * span:
         return "turning around"
     return f"swimming {'right' if across > 0 else 'left'}"
+
+
+def roundness(mask: np.ndarray) -> float:
+    """(H, W) bool -> the area of what is there, gaps and holes filled, over that of the smallest circle around it.
+
+    About 1 for a disc, 2 / pi for a square. NaN where there is next to nothing.
+    """
+    mask = _filled(mask)
+    if mask.sum() < LEAST:
+        return float("nan")
+    return float(mask.sum() / (np.pi * (enclosing_radius(np.argwhere(mask)) + 0.5) ** 2))  # a pixel has half a width
+
+
+def enclosing_radius(points: np.ndarray, steps: int = 300) -> float:
+    """(N, 2) -> radius of the smallest circle around them, to a hundredth.
+
+    The centre goes a smaller and smaller way towards the farthest point: Badoiu and Clarkson, SODA 2003.
+    """
+    centre = points.mean(0)
+    for k in range(1, steps + 1):
+        farthest = points[np.square(points - centre).sum(1).argmax()]
+        centre = centre + (farthest - centre) / (k + 1)
+    return float(np.sqrt(np.square(points - centre).sum(1).max()))
+
+
+def _filled(mask: np.ndarray) -> np.ndarray:
+    """Gaps of up to six pixels closed, as where light falls on a ball; then all that the edge cannot reach."""
+    picture = Image.fromarray(np.pad(mask, 8).astype(np.uint8))
+    picture = picture.filter(ImageFilter.MaxFilter(7)).filter(ImageFilter.MinFilter(7))
+    ImageDraw.floodfill(picture, (0, 0), 2)
+    return np.asarray(picture)[8:-8, 8:-8] != 2
+
+
+def ball_roundness(picture: np.ndarray, colour: str) -> float:
+    """(96, 96, 3) in 0..1 with a ball of this colour -> its roundness; painted ones have 0.93."""
+    return roundness(Look(picture[None]).masks[NAMES.index(colour), 0])

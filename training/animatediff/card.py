@@ -14,8 +14,8 @@ tags: [animatediff, text-to-video, teaching]
 
 A text-to-video model of {millions:.1f} million parameters, made as AnimateDiff is
 ([guoyww/animatediff-motion-adapter-v1-5-2](https://huggingface.co/guoyww/animatediff-motion-adapter-v1-5-2) on Stable
-Diffusion 1.5): a UNet that paints single frames, frozen, and a motion adapter that learned afterwards to tie {frames}
-frames together. The classes are AnimateDiff's, the sizes are small, and no weight of theirs is in it. It draws clips of
+Diffusion 1.5): a UNet that paints single frames, and a motion adapter that learned afterwards to tie {frames} frames
+together. The classes are AnimateDiff's, the sizes are small, and no weight of theirs is in it. It draws clips of
 96 x 96 pixels of a painted world, and exists so that a course on video models can show every step in seconds.
 
 ```python
@@ -52,7 +52,7 @@ Held out by rule, never trained on, one pair of colours in seven, other ones in 
 
 ## Training
 
-On {device}, torch {torch}, beside other work. Each stage stays as it was while the next one learns.
+On {device}, torch {torch}, beside other work. {order}
 
 {stages}
 
@@ -78,18 +78,30 @@ It is weakest in this: {weakest}, right in {share:.0f} % of the clips.
 For teaching and for tests of code that runs AnimateDiff. It knows its painted world and nothing else: unknown words are
 spelled letter by letter and mean nothing to it. It cannot make people, text, or anything real.
 
+{by_eye}
+
 Licence: Apache-2.0.
 """
 
 
+STAGES = ("autoencoder", "reader", "unet", "motion", "together")
+FROZEN = "Each stage stays as it was while the next one learns."
+TOGETHER = (
+    "Each stage stays as it was while the next one learns; in the last, UNet and motion modules learn on together."
+)
+
+
 def card(training: dict, result: dict, figures: str) -> str:
-    """The whole card as Markdown. training, result: what training.json and evaluation.json hold."""
+    """The whole card as Markdown. training, result: what training.json and evaluation.json hold.
+
+    training["by eye"]: what the sheet of samples shows and no detector measures.
+    """
     settings, follows = result["settings"], result["follows"]["all"]
     weakest = min(follows, key=follows.get)
-    stages = {name: training["stages"][name] for name in ("autoencoder", "reader", "unet", "motion")}
+    stages = {name: training["stages"][name] for name in STAGES if name in training["stages"]}
     return CARD.format(
-        **made_of(training | {"stages": stages}),
-        figures=figures, weakest=weakest, share=100 * follows[weakest],
+        **made_of(training | {"stages": stages}), order=TOGETHER if "together" in stages else FROZEN,
+        by_eye=training.get("by eye", ""), figures=figures, weakest=weakest, share=100 * follows[weakest],
         seen=settings["prompts"][0], unseen=settings["prompts"][1],
         **{name: settings[name] for name in ("steps", "guidance", "frames", "coherence")},
     )  # fmt: skip

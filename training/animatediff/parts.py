@@ -35,6 +35,11 @@ DEFAULT = {
     "motion_training": {
         "minutes": 10.0, "steps": 800, "batch": 2, "rate": 1e-3, "muon": 0.02, "drop": 0.1, "check_every": 100,
     },
+    # phases: until which share of the training, clips in a step, frames of each; threads: parts of a step at once
+    "together_training": {
+        "minutes": 60.0, "phases": ((0.6, 8, 4), (0.82, 4, 8), (1.0, 2, 16)), "threads": 2,
+        "rate": 5e-4, "muon": 0.01, "check_every": 100,  # at the full rates it first forgets what it can
+    },
 }  # fmt: skip
 
 # Seconds: for tests.
@@ -45,6 +50,7 @@ SMOKE = {
     "reader_training": {"steps": 10, "batch": 16, "captions": 100},
     "unet_training": {"steps": 200, "batch": 16},
     "motion_training": {"steps": 120, "batch": 4},
+    "together_training": {"steps": 10, "phases": ((0.5, 4, 2), (1.0, 2, 16)), "rate": 1e-4, "muon": 0.002},
 }
 
 

@@ -1,13 +1,12 @@
-"""Make tiny-animatediff, on the latents that frames.py has made of many clips.
+"""The stages of tiny-animatediff, on the latents that frames.py has made of many clips.
 
 Three stages, each resumable: the text encoder learns to read; a UNet learns to paint single frames; then, with all of
-that frozen, as AnimateDiff does it (arXiv 2307.04725), motion modules between its blocks learn from whole clips.
+that frozen, as AnimateDiff does it (arXiv 2307.04725), motion modules between its blocks learn from whole clips. The
+fourth is in together.py.
 """
 
-from dataclasses import replace
-
 import torch
-from diffusers import AutoencoderKL, DDIMScheduler, MotionAdapter, UNet2DConditionModel, UNetMotionModel
+from diffusers import DDIMScheduler, MotionAdapter, UNet2DConditionModel, UNetMotionModel
 from diffusers.models.attention_processor import AttnProcessor
 from diffusers.models.unets.unet_motion_model import AnimateDiffTransformer3D
 
@@ -16,7 +15,6 @@ from training.animatediff.parts import (
     new_motion_adapter,
     new_scheduler,
     new_unet,
-    save_pipeline,
 )
 from training.loop import Place, train
 from training.mochi.autoencoder import drawn, statistics, tokenize
@@ -151,19 +149,3 @@ def _train(place: Place, stage: str, model, settings: dict, encoder, clips: Clip
             return {"loss_held_back": float(velocity(trained, latents, encoder(tokens), generator))}
 
     return train(place, stage, model, settings, loss_at, check)
-
-
-def make_animatediff(place: Place, config: dict, vae: AutoencoderKL, out) -> bool:
-    """The stages in a folder of their own, from the shared latents, and the diffusers folder; False if not done."""
-    here = replace(place, folder=place.folder / "animatediff")
-    encoder, done = train_text_encoder(here, config)
-    if not done:
-        return False
-    clips = Clips(place, config["unet_training"]["drop"])
-    unet, done = train_unet(here, config, encoder, clips)
-    if not done:
-        return False
-    adapter, done = train_motion(here, config, encoder, unet, clips)
-    if done:
-        save_pipeline(out, vae, encoder, unet, adapter, clips.mean.cpu(), clips.std.cpu())
-    return done

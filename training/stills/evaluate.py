@@ -16,7 +16,7 @@ from diffusers import StableDiffusion3Pipeline
 from tqdm.auto import tqdm
 
 from helpers.video import SHEET, contact_sheet
-from helpers.world.detectors import detect_still
+from helpers.world.detectors import ball_roundness, detect_still
 from helpers.world.prompts import caption
 from helpers.world.scenes import Clip, render
 from training.mochi.autoencoder import reconstruction
@@ -26,6 +26,7 @@ from training.stills.frames import OneFrame, held_out_frames
 
 ASPECTS = ("scene", "subject", "second")
 GOALS = {"scene": 0.95, "subject": 0.95}
+ROUNDNESS_GOAL = 0.9  # of what painted balls reach
 SHEET_ROW = 10  # scenes
 
 
@@ -34,6 +35,13 @@ def judge(pictures, clips: list[Clip]) -> dict[str, float]:
     found = [detect_still(picture) for picture in pictures]
     pairs = list(zip(found, clips, strict=True))
     return {aspect: float(np.mean([getattr(a, aspect) == getattr(b, aspect) for a, b in pairs])) for aspect in ASPECTS}
+
+
+def balls(pictures, clips: list[Clip]) -> float:
+    """Mean roundness of the balls among pictures (B, H, W, 3); one that is not there counts nothing. NaN without."""
+    pairs = [(picture, clip.subject) for picture, clip in zip(pictures, clips, strict=True) if clip.scene == "ball"]
+    rounds = [ball_roundness(picture, colour) for picture, colour in pairs]
+    return float(np.mean(np.nan_to_num(rounds))) if rounds else float("nan")
 
 
 def load(folder) -> StableDiffusion3Pipeline:
@@ -73,6 +81,7 @@ def evaluate(pipeline, steps: int = 20, guidance: float = 4.5, seen: int = 70, u
             "real frames": judge(real, clips),
             "shuffled captions": judge(pictures, shuffled),
         },
+        "roundness of balls": {"made": balls(pictures, clips), "painted": balls(real, clips)},
         "autoencoder psnr": reconstruction(OneFrame(pipeline.vae), held_out_frames(40)),
         "seconds for each picture": seconds,
         "settings": {
@@ -89,8 +98,11 @@ def table(result: dict) -> str:
     for name, row in result["follows"].items():
         lines.append(f"| {name} | " + " | ".join(f"{100 * row[aspect]:.1f} %" for aspect in ASPECTS) + " |")
     goals = (f"{100 * GOALS[aspect]:.0f} %" if aspect in GOALS else "" for aspect in ASPECTS)
+    made, painted = (result["roundness of balls"][name] for name in ("made", "painted"))
     return "\n".join(
         [*lines, "| (goal, all) | " + " | ".join(goals) + " |", "",
+         f"roundness of balls: {made:.2f}, painted ones {painted:.2f} (area over that of the smallest circle around)",
+         "",
          f"autoencoder: {result['autoencoder psnr']:.2f} dB on held-out frames; "
          f"{result['seconds for each picture']:.2f} s for a picture, ten at once, "
          f"threads: {result['settings']['threads']}"]
@@ -99,12 +111,16 @@ def table(result: dict) -> str:
 
 def shortfalls(result: dict) -> list[str]:
     """What was aimed at and not reached, in words."""
-    got = result["follows"]["all"]
-    return [
+    got, rounds = result["follows"]["all"], result["roundness of balls"]
+    missed = [
         f"{aspect}: {100 * got[aspect]:.1f} % of the {100 * goal:.0f} % aimed at"
         for aspect, goal in GOALS.items()
         if got[aspect] < goal
     ]
+    share = rounds["made"] / rounds["painted"]
+    if share < ROUNDNESS_GOAL:
+        missed.append(f"roundness of balls: {100 * share:.0f} % of painted ones, aimed at {100 * ROUNDNESS_GOAL:.0f} %")
+    return missed
 
 
 def sheet(pictures: np.ndarray, clips: list[Clip]):

@@ -16,7 +16,7 @@ import torch
 import transformers
 
 from training.animatediff import parts as animatediff_parts
-from training.animatediff.stages import make_animatediff
+from training.animatediff.make import make_animatediff
 from training.export import weights_size
 from training.loop import Place
 from training.stills import parts

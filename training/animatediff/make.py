@@ -1,0 +1,96 @@
+"""tiny-animatediff from nothing, stage after stage, or from a finished folder that learns on.
+
+The second is a program: `python -m training.animatediff.make models/tiny-animatediff --autoencoder models/tiny-sd3/vae`
+paints the clips as the painter is today and goes through the last stage again, from the weights in the folder. For
+the first see training.stills.train.
+"""
+
+import argparse
+import json
+import math
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+from diffusers import AutoencoderKL, MotionAdapter, UNet2DConditionModel
+from transformers import CLIPTextModel
+
+from training.animatediff.parts import TextEncoder, configuration, save_pipeline
+from training.animatediff.stages import Clips, train_motion, train_text_encoder, train_unet
+from training.animatediff.together import train_together
+from training.loop import Place
+from training.stills.frames import encode_frames
+
+
+def make_animatediff(place: Place, config: dict, vae: AutoencoderKL, out) -> bool:
+    """The stages in a folder of their own, from the shared latents, and the diffusers folder; False if not done."""
+    here = replace(place, folder=place.folder / "animatediff")
+    encoder, done = train_text_encoder(here, config)
+    if not done:
+        return False
+    clips = Clips(place, config["unet_training"]["drop"])
+    unet, done = train_unet(here, config, encoder, clips)
+    if not done:
+        return False
+    adapter, done = train_motion(here, config, encoder, unet, clips)
+    return done and finish(here, config, vae, (encoder, unet, adapter), clips, out)
+
+
+def finish(place: Place, config: dict, vae: AutoencoderKL, parts: tuple, clips: Clips, out) -> bool:
+    """The last stage and the diffusers folder. parts: text encoder, UNet, motion adapter, as they start."""
+    done = train_together(place, config, *parts, clips)
+    if done:
+        save_pipeline(out, vae, *parts, clips.mean.cpu(), clips.std.cpu())
+    return done
+
+
+def finished_parts(folder: Path, config: dict) -> tuple[TextEncoder, UNet2DConditionModel, MotionAdapter]:
+    """What a folder holds, in float32, the text encoder frozen."""
+    encoder = TextEncoder(config).eval().requires_grad_(False)
+    encoder.clip = CLIPTextModel.from_pretrained(folder / "text_encoder", dtype=torch.float32).requires_grad_(False)
+    return encoder, loaded(UNet2DConditionModel, folder / "unet"), loaded(MotionAdapter, folder / "motion_adapter")
+
+
+def loaded(kind, folder):
+    """A part of diffusers in float32; its configuration forgets where it came from, which would be saved along."""
+    model = kind.from_pretrained(folder, dtype=torch.float32)
+    model.register_to_config(_name_or_path="")
+    return model
+
+
+def record(before: dict, place: Place, clips: int) -> dict:
+    """What training.json holds after the last stage has been gone through again."""
+    state = torch.load(place.folder / "together.pt", map_location="cpu", weights_only=True, mmap=True)
+    again = {"steps": state["step"], "minutes": round(state["spent"] / 60, 1)}
+    return before | {"stages": before["stages"] | {"together": again}, "clips": clips, "torch": torch.__version__}
+
+
+def main(arguments=None) -> int:
+    parser = argparse.ArgumentParser(prog="python -m training.animatediff.make", description=__doc__)
+    parser.add_argument("folder", type=Path, help="the finished diffusers folder to start from")
+    parser.add_argument("--autoencoder", required=True, help="the autoencoder's folder, before it was normalised")
+    parser.add_argument("--run", default="runs/animatediff", type=Path, help="folder of checkpoints")
+    parser.add_argument("--out", type=Path, help="the diffusers folder to write; default: the one it starts from")
+    parser.add_argument("--stop-after", type=float, default=math.inf, help="minutes until this call stops")
+    options = parser.parse_args(arguments)
+    training = options.folder / "training.json"
+    if not training.is_file():
+        parser.error(f"{options.folder} is no finished folder: it has no training.json")
+    config, out = configuration(), options.out or options.folder
+    place = Place(options.run, deadline=time.time() + options.stop_after * 60)
+    vae = loaded(AutoencoderKL, options.autoencoder).eval()
+    before, parts = json.loads(training.read_text()), finished_parts(options.folder, config)
+    done = encode_frames(place, config, vae)
+    if done:
+        clips = Clips(place, config["unet_training"]["drop"])
+        done = finish(place, config, vae, parts, clips, out)
+    if done:
+        after = record(before, place, len(clips.moments))
+        (out / "training.json").write_text(json.dumps(after, indent=1) + "\n")
+    print("done" if done else "stopped in between: the same command goes on from here")
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,125 @@
+"""How softly does a text encoder attend, and does it read every word? `python -m training.mochi.attention`.
+
+Puts what it finds into evaluation.json beside the other figures; the card shows it (`python -m training.card`).
+"""
+
+import argparse
+import json
+from pathlib import Path
+
+import torch
+from transformers import AutoTokenizer, T5EncoderModel
+
+from helpers.world.prompts import caption
+from training.mochi.autoencoder import tokenize
+from training.mochi.denoiser import real
+from training.mochi.evaluate import fixed_clips
+
+SHARP = 0.9  # of a row of attention on one key: the softmax has become a choice
+
+
+@torch.no_grad()
+def attend(encoder: T5EncoderModel, tokens: torch.Tensor) -> list[tuple[torch.Tensor, torch.Tensor]]:
+    """tokens: (B, L) -> for each block the scores before the softmax, of pairs of real tokens, (N,); and the largest
+    share that a row, one of each real token and head, gives to one key, (M,)."""
+    seen, found, there = {}, [], real(tokens)
+    blocks = [block.layer[0].SelfAttention for block in encoder.encoder.block]
+    hooks = [
+        linear.register_forward_hook(lambda _, inputs, out, linear=linear: seen.__setitem__(linear, out))
+        for attention in blocks
+        for linear in (attention.q, attention.k)
+    ]
+    try:
+        encoder(input_ids=tokens, attention_mask=there)
+    finally:
+        for hook in hooks:
+            hook.remove()
+    length = tokens.shape[1]
+    bias = blocks[0].compute_bias(length, length)  # the first block's, which all blocks use
+    for attention in blocks:
+        query, key = (seen[linear].unflatten(2, (attention.n_heads, -1)) for linear in (attention.q, attention.k))
+        scores = torch.einsum("bqhd,bkhd->bhqk", query, key) + bias  # T5 does not scale them
+        pairs = (there[:, None, :, None] & there[:, None, None, :]).expand_as(scores)
+        shares = scores.masked_fill(~there[:, None, None, :], -torch.inf).softmax(-1).amax(-1)
+        found.append((scores[pairs], shares[there[:, None].expand_as(shares)]))
+    return found
+
+
+@torch.no_grad()
+def moved_by(encoder: T5EncoderModel, tokenizer, prompts: list[str]) -> dict[str, list[float]]:
+    """What happens to the other words' hidden states when a word goes: for each word, all its moves.
+
+    In units of the mean distance between the hidden states of two different prompts, word by word from the first.
+    """
+    hidden = [_hidden(encoder, tokenizer, prompt) for prompt in prompts]
+    apart = torch.cat([_distances(a, b) for k, a in enumerate(hidden) for b in hidden[:k]]).mean()
+    moves: dict[str, list[float]] = {}
+    for prompt, whole in zip(prompts, hidden, strict=True):
+        words = prompt.split()
+        if len(whole) != len(words) + 1:
+            raise ValueError(f"not every word of '{prompt}' is one token")
+        for at, word in enumerate(words):
+            left = _hidden(encoder, tokenizer, " ".join(words[:at] + words[at + 1 :]))
+            others = torch.cat([whole[:at], whole[at + 1 :]])
+            moves.setdefault(word, []).append(float(_distances(others, left).mean() / apart))
+    return moves
+
+
+def _hidden(encoder, tokenizer, prompt: str) -> torch.Tensor:
+    """(words + 1, D)"""
+    tokens = tokenize(tokenizer, [prompt]).long()
+    return encoder(input_ids=tokens, attention_mask=real(tokens)).last_hidden_state[real(tokens)]
+
+
+def _distances(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
+    """Word by word, as far as both go."""
+    length = min(len(a), len(b))
+    return (a[:length] - b[:length]).norm(dim=-1)
+
+
+def measure(encoder: T5EncoderModel, tokenizer, captions: int = 200, prompts: int = 20) -> dict:
+    """-> what evaluation.json holds under "text encoder"."""
+    texts = [caption(clip, plain=True) for clip in fixed_clips(captions, False)]
+    blocks = [
+        {
+            "std": float(scores.std()),
+            "largest": float(scores.abs().max()),
+            "sharp": float((shares > SHARP).float().mean()),
+        }
+        for scores, shares in attend(encoder, tokenize(tokenizer, texts).long())
+    ]
+    moves = moved_by(encoder, tokenizer, texts[:prompts])
+    means = {word: sum(values) / len(values) for word, values in sorted(moves.items())}
+    return {"blocks": blocks, "moved": means}
+
+
+def table(found: dict) -> str:
+    """The figures as a Markdown table and two lines."""
+    lines = ["| text encoder | standard deviation of its scores | largest | rows with over 90 % on one key |"]
+    lines.append("|---" * 4 + "|")
+    for number, row in enumerate(found["blocks"]):
+        lines.append(f"| block {number} | {row['std']:.1f} | {row['largest']:.0f} | {100 * row['sharp']:.0f} % |")
+    moved = sorted(found["moved"], key=found["moved"].get)
+    named = lambda words: ", ".join(f"{word} {found['moved'][word]:.2f}" for word in words)
+    return "\n".join(
+        [*lines, "", "How far the other words' hidden states move when a word goes, where 1 is how far two prompts are "
+         f"apart: least {named(moved[:6])}; most {named(moved[:-7:-1])}."]
+    )  # fmt: skip
+
+
+def main(arguments=None) -> int:
+    parser = argparse.ArgumentParser(prog="python -m training.mochi.attention")
+    parser.add_argument("folder", nargs="?", default="models/tiny-mochi", type=Path)
+    folder = parser.parse_args(arguments).folder
+    path = folder / "evaluation.json"
+    if not path.is_file():
+        parser.error(f"{folder} lacks evaluation.json: run training.mochi.evaluate first")
+    encoder = T5EncoderModel.from_pretrained(folder / "text_encoder", dtype=torch.float32)
+    found = measure(encoder, AutoTokenizer.from_pretrained(folder / "tokenizer"))
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"text encoder": found}, indent=1) + "\n")
+    print(table(found))
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
