@@ -49,7 +49,8 @@ def wrong_rows(readme: str) -> list[str]:
         title, minutes = re.search(r"^# (.*)", head)[1], re.search(r"about (\d+) minutes", head)[1]
         if (title, f"notebooks/{path.name}", minutes) not in rows:
             found.append(f"{path.name} is called {title!r} and takes {minutes} minutes")
-    systems = re.findall(r"^\| `(\w+)`.*? \| (\d+) \w+(?:, (\d) x (\d))?", readme, re.MULTILINE)
+    table = re.findall(r"^\| (`\w+`.*?) \| (\d+) \w+(?:, (\d) x (\d))?", readme, re.MULTILINE)
+    systems = [(name, *what) for names, *what in table for name in re.findall(r"`(\w+)`", names)]
     real = {(s.name, str(s.num_chips), *(map(str, s.mesh) if s.num_chips > 1 else ("", ""))) for s in SYSTEMS.values()}
     return found + [f"system {name}" for name, *_ in real ^ set(systems)]
 
