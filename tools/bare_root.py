@@ -183,11 +183,12 @@ def debian(root: Path, suite: str, more: str = "") -> Machine:
 
 
 def source(suite: str) -> str:
-    """The line for apt: this machine's own mirror, or Debian's"""
+    """The line for apt, with this machine's own mirror. Raises RuntimeError where none is named here."""
     lists = Path("/etc/apt/sources.list.d/debian.sources")
     found = re.search(r"^URIs: (\S+)", lists.read_text(), re.MULTILINE) if lists.exists() else None
-    keyring = "/usr/share/keyrings/debian-archive-keyring.gpg"
-    return f"deb [signed-by={keyring}] {found[1] if found else 'http://deb.debian.org/debian'} {suite} main"
+    if found is None:
+        raise RuntimeError(f"No mirror: {lists} does not name one. Run this on Debian 12 or 13.")
+    return f"deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] {found[1]} {suite} main"
 
 
 def two_commands(text: str) -> list[str]:
