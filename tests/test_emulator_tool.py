@@ -301,3 +301,9 @@ def test_sampling_draws_among_the_best(mesh):
     among = (drawn(3, 1.0, 5)[:, None] == best[:, :3]).any(-1)
     assert among.all() and not torch.equal(drawn(3, 1.0, 5), best[:, 0])
     assert torch.equal(drawn(3, 1.0, 5), drawn(3, 1.0, 5))
+
+
+def test_threads_sleep_while_they_wait_unless_told_otherwise(tmp_path):
+    (tmp_path / "program.py").write_text("import os\nprint(os.environ['OMP_WAIT_POLICY'])")
+    ended = tool(tmp_path, "run", "--system", "n150", "program.py")
+    assert ended.stdout.strip() == "PASSIVE"

@@ -42,7 +42,10 @@ if (sys.platform, platform.machine()) != ("linux", "x86_64") or sys.version_info
         "container, or Google Colab."
     )
 
-# ttnn talks a lot at start. These two count when it is imported; set them yourself to hear more.
+# Counts when torch is imported. Threads that spin while they wait lose whole slices of time where other programs run
+# too: a pass of tt_dit's Mochi took 25 s so, and 4 s with threads that sleep (two cores, busy).
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+# ttnn talks a lot at start. The next two count when it is imported; set them yourself to hear more.
 os.environ.setdefault("TT_LOGGER_LEVEL", "off")  # its errors are in the exceptions too
 os.environ.setdefault("LOGURU_LEVEL", "ERROR")
 
