@@ -87,6 +87,12 @@ def test_the_readmes_table_has_a_row_for_each_program():
     assert rows == [(program.name, program.system) for program in PROGRAMS]
 
 
+def test_the_weekly_run_is_of_the_commit_in_the_table():
+    weekly = (foreign.ROOT / ".github" / "workflows" / "weekly.yml").read_text()
+    (commit,) = re.findall(r"tenstorrent/tt-metal@(\w+), unmodified", foreign.README.read_text())
+    assert re.findall(r"ref: (\w+)", weekly)[0].startswith(commit)
+
+
 def test_a_folder_that_is_no_checkout_is_named(tmp_path, capsys):
     assert foreign.main([str(tmp_path)]) == 2
     (tmp_path / "models" / "tt_dit").mkdir(parents=True)
