@@ -367,6 +367,21 @@ def test_a_tensor_that_its_class_makes_on_the_mesh(mesh):
             assert torch.equal(ttnn.to_torch(shard_of_it), want)
 
 
+def test_a_tensor_of_length_zero_takes_no_ones_place(mesh):
+    """It has no bytes, so ttnn may give its address to another tensor."""
+    x = randn(1, 1, 64, 96)
+    put = lambda x: ttnn.from_torch(x, device=mesh, layout=TILE, dtype=ttnn.float32)
+    kept = [put(x * n) if n else put(x[:, :, :, :0]) for n in (1, 0, 2, 0, 3)]
+    for n, tensor in zip((1, 0, 2, 0, 3), kept):
+        got = ttnn.to_torch(ttnn.get_device_tensors(tensor)[5])
+        assert torch.equal(got, x * n) if n else tuple(got.shape) == (1, 1, 64, 0)
+    q, k, v = ttnn.experimental.nlp_create_qkv_heads(kept[2], num_heads=3, num_kv_heads=0, transpose_k_heads=False)
+    assert tuple(k.shape) == tuple(v.shape) == (1, 0, 64, 32)
+    assert torch.equal(
+        ttnn.to_torch(ttnn.get_device_tensors(q)[5]), 2 * x.unflatten(-1, (3, 32)).squeeze(1).transpose(1, 2)
+    )
+
+
 def test_as_tensor_with_a_cache_file(mesh, tmp_path):
     x, name = randn(64, 256), str(tmp_path / "weights" / "w")
     mapper = ttnn.ShardTensor2dMesh(mesh, mesh_shape=(4, 8), dims=(None, 1))

@@ -64,7 +64,7 @@ class Memory:
         """
         shadow = self._shadows.get(tensor.buffer_unique_id())
         if shadow is None and 0 in tuple(tensor.shape) and tensor.is_allocated():
-            return nothing(tensor)  # it has no bytes, so that the next tensor may lie at the same address
+            return nothing(tensor)
         if shadow is None:
             raise RuntimeError(unknown_values(tensor))
         shards, coords, shape = shadow.shards, tensor.device_coords(), tensor.shape
@@ -89,6 +89,8 @@ class Memory:
             if tensor.shape != shape:
                 wanted, got = tuple(tensor.shape), tuple(shape)
                 raise RuntimeError(f"ttnn made a tensor of shape {wanted}, its golden function {got}")
+        if 0 in tuple(tensor.shape):
+            return  # it has no bytes, so another tensor may lie at its address; see `nothing`
         dtype, device = tensor.dtype, tensor.device()
         shards = shards.map(lambda value: rounded(value, dtype))
         place = (device.id(), tensor.memory_config().buffer_type, tensor.buffer_address())
@@ -108,7 +110,8 @@ class Memory:
         return shadow.padding
 
     def note_padding(self, tensor: ttnn.Tensor, padding: float | None) -> None:
-        self._shadows[tensor.buffer_unique_id()].padding = padding
+        if self.holds(tensor):
+            self._shadows[tensor.buffer_unique_id()].padding = padding
 
     def sweep(self) -> None:
         """Drops the values of buffers that ttnn has freed. C++ frees them unseen, so ttnn's own list is asked."""
