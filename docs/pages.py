@@ -1,5 +1,6 @@
 """The sources of all pages, gathered from where they are kept."""
 
+import json
 import os
 import re
 import shutil
@@ -12,7 +13,13 @@ PACKAGES = (
     "helpers",
     *(f"helpers/{part}" for part in ("layers", "mochi", "frames", "planner", "exercises", "show", "world")),
 )
-COPIED = ("lessons/*.md", "models/*/README.md", "models/*/samples.*", "ttnn_emulator/README.md")
+COPIED = (
+    "lessons/*.md",
+    "models/*/README.md",
+    "models/*/samples.*",
+    "ttnn_emulator/README.md",
+    "pictures/upstream.webp",
+)
 REMOTE_PICTURE = re.compile(r"!\[([^\]]*)\]\(https?://[^)]*\)")  # a badge: its words are enough
 LINK = re.compile(r"\[([^\]]+)\]\((?!\w+:|#)([^)#\s]+)(?:#[^)]*)?\)")
 
@@ -32,8 +39,14 @@ def gather(root: Path, pages: Path, media: Path) -> None:
     (pages / "reference").mkdir()
     for name, text in reference.pages(root, PACKAGES).items():
         (pages / "reference" / name).write_text(text, encoding="utf-8")
-    for path in [*pages.rglob("*.md"), *pages.rglob("*.ipynb")]:
+    for path in pages.rglob("*.md"):
         path.write_text(settle(path.read_text(encoding="utf-8"), path, root, pages), encoding="utf-8")
+    for path in pages.rglob("*.ipynb"):
+        notebook = json.loads(path.read_text(encoding="utf-8"))
+        for cell in notebook["cells"]:
+            if cell["cell_type"] == "markdown":  # code may look like a link
+                cell["source"] = settle("".join(cell["source"]), path, root, pages)
+        path.write_text(json.dumps(notebook), encoding="utf-8")
 
 
 def settle(text: str, page: Path, root: Path, pages: Path) -> str:
