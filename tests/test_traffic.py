@@ -8,9 +8,9 @@ import ttnn
 
 from helpers.collectives import all_gather, all_reduce, mesh_partition, reduce_scatter
 from helpers.layers.halo import Halo
-from helpers.mesh import close_mesh, open_mesh, run_on
+from helpers.mesh import run_on
 from helpers.tensors import gather, replicate, shard, shards_of
-from tests.on_galaxy import rounded
+from tests.on_galaxy import opened, rounded
 from ttnn_emulator import attention, hops
 from ttnn_emulator.hops import BACKWARD, FORWARD, Line
 from ttnn_emulator.systems import find_system
@@ -121,11 +121,7 @@ def test_a_broken_line_gives_wrong_values(monkeypatch, chips, closed, broken):
 # --- on a mesh ---------------------------------------------------------------------------------------
 
 
-@pytest.fixture(scope="module")
-def mesh():
-    mesh = open_mesh("galaxy")
-    yield mesh
-    close_mesh(mesh)
+mesh = pytest.fixture(scope="module")(opened)
 
 
 @pytest.fixture

@@ -76,11 +76,11 @@ def ports():
     return OK, f"ports: JupyterLab will be at {free[0]}"
 
 
-def is_free(port):
+def is_free(port, host="127.0.0.1"):
     with socket.socket() as listener:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
-            listener.bind(("127.0.0.1", port))
+            listener.bind((host, port))
         except OSError:
             return False
     return True

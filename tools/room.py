@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tools import copies, lab
+from tools.check import is_free
 from tools.series import ROOT, choose
 
 FIRST_PORT = 8900
@@ -49,20 +50,10 @@ def seats(learners: list[str], room: Path, first_port: int) -> list[Seat]:
     bad = [name for name in names if not re.fullmatch(r"\w[\w-]*", name) or name == "before"]
     if bad or len(set(names)) < len(names) or not names:
         raise ValueError(f"Give a number, or different names of letters and digits, not: {' '.join(learners)}.")
-    taken = [port for port in range(first_port, first_port + len(names)) if not is_free(port)]
+    taken = [port for port in range(first_port, first_port + len(names)) if not is_free(port, host="")]
     if taken:
         raise ValueError(f"Port {taken[0]} is taken. Choose others: --first-port {taken[-1] + 1}.")
     return [Seat(name, room / name, first_port + n, secrets.token_hex(8)) for n, name in enumerate(names)]
-
-
-def is_free(port: int) -> bool:
-    with socket.socket() as listener:
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            listener.bind(("", port))
-        except OSError:
-            return False
-    return True
 
 
 def furnish(seat: Seat) -> list[str]:

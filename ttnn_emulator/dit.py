@@ -11,9 +11,9 @@ import ttnn
 
 from ttnn_emulator.exchange import Shards, gathered, golden_over_mesh, scattered
 from ttnn_emulator.hops import BACKWARD, FORWARD, unwritten
+from ttnn_emulator.memory import TILE
 from ttnn_emulator.ops import golden_of, rotary_embedding_llama
 
-TILE = 32
 ACTIVATIONS = {"SILU": F.silu, "GELU": F.gelu, "RELU": F.relu, "SIGMOID": torch.sigmoid, "TANH": torch.tanh}
 
 

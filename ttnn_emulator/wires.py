@@ -14,10 +14,10 @@ import ttnn
 
 from ttnn_emulator import cluster
 from ttnn_emulator.hops import Line
+from ttnn_emulator.memory import TILE
 from ttnn_emulator.systems import System
 from ttnn_emulator.traffic import Link, Sent, Traffic
 
-TILE = 32
 # Bytes per value in memory. Block floats: a tile of 32x32 mantissas and 64 shared exponents.
 BYTES = {
     ttnn.bfloat16: 2,

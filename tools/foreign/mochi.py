@@ -18,6 +18,7 @@ from models.tt_dit.pipelines.mochi import pipeline_mochi
 from transformers import AutoTokenizer, T5EncoderModel
 
 from helpers.metrics import pcc, psnr
+from helpers.mochi import upstream
 from helpers.mochi.pipeline import Request, by_diffusers
 from tools.foreign.setting import along, collectives, layout, main, timed
 from tools.foreign.shaken import shaken
@@ -118,24 +119,11 @@ def t5(mesh) -> dict:
 def pipeline(mesh) -> dict:
     """The whole MochiPipeline with tiny-mochi's weights, 20 steps; frames beside those of diffusers' pipeline."""
     request = Request(PROMPT, frames=31, height=96, width=96, steps=20, seed=7)
-    theirs = pipeline_mochi.MochiPipeline.create_pipeline(
-        mesh_device=mesh, checkpoint_name=WEIGHTS, use_reference_vae=True
-    )
-    got, seconds = timed(
-        lambda: theirs(
-            request.prompt,
-            negative_prompt=request.negative_prompt,
-            num_inference_steps=request.steps,
-            guidance_scale=request.guidance,
-            num_frames=request.frames,
-            height=request.height,
-            width=request.width,
-            seed=request.seed,
-            output_type="np",
-        ).frames[0]
-    )
+    options = {"mesh_device": mesh, "checkpoint_name": WEIGHTS, "use_reference_vae": True}
+    batch, seconds = timed(lambda: upstream.unsized(pipeline_mochi.MochiPipeline, options, request))
+    got = upstream.frames_of(batch, request)
     wanted = by_diffusers(WEIGHTS, request)
-    return {"psnr": psnr(torch.as_tensor(got), wanted), "frames": len(got), "seconds": seconds}
+    return {"psnr": psnr(got, wanted), "frames": len(got), "seconds": seconds}
 
 
 if __name__ == "__main__":
