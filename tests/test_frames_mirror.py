@@ -7,7 +7,7 @@ import ttnn
 from torch import nn
 
 from helpers.mesh import run_on
-from helpers.planner import allocated, measure
+from helpers.planner.memory import allocated, measure
 from helpers.planner.mirror import mirrored
 
 TILE_BYTES = {"bfloat16": 2048, "bfloat8_b": 1088}
@@ -54,7 +54,7 @@ CASES = {
 }
 
 
-def plans(mesh):
+def needs(mesh):
     before = allocated(mesh)
     found = {
         name: measure(mesh, name, None, {}, {}, lambda *given, case=case: load(mesh, *case))
@@ -71,9 +71,9 @@ def load(mesh, build, dtype, shape):
 
 @pytest.fixture(scope="module")
 def found():
-    plans_of_all, left = run_on("n150", plans, numerics=False)
+    needs_of_all, left = run_on("n150", needs, numerics=False)
     assert left == 0
-    return plans_of_all
+    return needs_of_all
 
 
 # Tiles of the two layers: weights 10 x 2 and 3 x 10, biases 10 and 3; input 4 x 2, between 4 x 10, output 4 x 3.
@@ -81,23 +81,23 @@ MATRICES, BIASES = (20, 30), (10, 3)
 
 
 def test_two_linear_layers(found):
-    plan = found["copying"]
-    assert plan.weights == taken(*MATRICES, *BIASES)
-    assert plan.history == [plan.weights + taken(*live) for live in ((8,), (8, 40), (8, 40, 40), (8, 40, 12))]
-    assert plan.peak == plan.weights + taken(8, 40, 40)
+    need = found["copying"]
+    assert need.weights == taken(*MATRICES, *BIASES)
+    assert need.history == [need.weights + taken(*live) for live in ((8,), (8, 40), (8, 40, 40), (8, 40, 12))]
+    assert need.peak == need.weights + taken(8, 40, 40)
 
 
 def test_bfloat8_b_and_work_in_place(found):
-    plan = found["in place"]
-    assert plan.weights == taken(*MATRICES, dtype="bfloat8_b") + taken(*BIASES)
-    assert plan.history == [plan.weights + taken(*live) for live in ((8,), (8, 40), (8, 40, 12))]
+    need = found["in place"]
+    assert need.weights == taken(*MATRICES, dtype="bfloat8_b") + taken(*BIASES)
+    assert need.history == [need.weights + taken(*live) for live in ((8,), (8, 40), (8, 40, 12))]
 
 
 def test_a_picture_is_laid_out_as_ttnn_does(found):
     """64 positions x 40 channels are 2 x 2 tiles; 40 pictures of 8 x 8 would be 40. Statistics of the norm: nothing."""
-    plan = found["picture"]
-    assert plan.weights == taken(10 * 12, dtype="bfloat8_b") + taken(10, 2, 2)  # 320 x 40 * 9; three vectors
-    assert plan.history == [plan.weights + taken(*live) for live in ((4,), (4, 4), (4, 4, 2 * 10))]
+    need = found["picture"]
+    assert need.weights == taken(10 * 12, dtype="bfloat8_b") + taken(10, 2, 2)  # 320 x 40 * 9; three vectors
+    assert need.history == [need.weights + taken(*live) for live in ((4,), (4, 4), (4, 4, 2 * 10))]
 
 
 def test_attention_is_one_op(found):
@@ -106,6 +106,6 @@ def test_attention_is_one_op(found):
 
 
 def test_out_of_memory_is_in_words_of_ttnn(found):
-    plan = found["too large"]
-    assert not plan.fits and plan.weights == found["copying"].weights
-    assert plan.error.startswith(f"Out of Memory: Not enough space to allocate {2**25 * 320 * 2} B DRAM buffer")
+    need = found["too large"]
+    assert not need.fits and need.weights == found["copying"].weights
+    assert need.error.startswith(f"Out of Memory: Not enough space to allocate {2**25 * 320 * 2} B DRAM buffer")

@@ -9,7 +9,8 @@ from diffusers import SD3Transformer2DModel, UNet2DConditionModel
 from helpers.frames.stills import SD3
 from helpers.layers.weights import Model, reference_shapes
 from helpers.mesh import run_on
-from helpers.planner import Shapes, measure, published
+from helpers.planner import published
+from helpers.planner.memory import Shapes, measure
 from helpers.planner.mirror import mirrored
 from helpers.planner.plans import (
     FORMATS,
@@ -58,17 +59,17 @@ def test_the_real_models_are_as_large_as_they_are_said_to_be():
 
 @pytest.fixture(scope="module")
 def on_n150():
-    """(part, dtype) -> plan"""
-    return {(plan.part, plan.request["dtype"]): plan for plan in dry_runs("n150")}
+    """(part, dtype) -> need"""
+    return {(need.part, need.request["dtype"]): need for need in dry_runs("n150")}
 
 
 def test_denoisers_on_one_chip(on_n150):
     assert list(on_n150) == [(part, dtype) for part in TITLES for dtype in ("bfloat16", "bfloat8_b")]
-    assert [model for model, plan in on_n150.items() if not plan.fits] == [("sd35_large", "bfloat16")]
-    for (part, dtype), plan in on_n150.items():
-        if plan.fits:
-            assert plan.weights == pytest.approx(on_paper(part, dtype), rel=0.01)
-            assert plan.weights < plan.peak < 1.1 * plan.weights
+    assert [model for model, need in on_n150.items() if not need.fits] == [("sd35_large", "bfloat16")]
+    for (part, dtype), need in on_n150.items():
+        if need.fits:
+            assert need.weights == pytest.approx(on_paper(part, dtype), rel=0.01)
+            assert need.weights < need.peak < 1.1 * need.weights
     large = on_n150["sd35_large", "bfloat16"]
     assert on_paper("sd35_large") > large.capacity and large.weights is None
     assert large.error.startswith("Out of Memory: Not enough space to allocate") and "\n" not in large.error
@@ -76,7 +77,7 @@ def test_denoisers_on_one_chip(on_n150):
 
 def test_activations_on_paper(on_n150):
     """They are bfloat16 in both formats, and no scores of all tokens with all are stored."""
-    room = {model: plan.peak - plan.weights for model, plan in on_n150.items() if plan.fits}
+    room = {model: need.peak - need.weights for model, need in on_n150.items() if need.fits}
     for part in ("sd14", "sdxl", "sd35_medium"):
         assert room[part, "bfloat16"] == room[part, "bfloat8_b"]
     stream = 2 * (1024 // 16) ** 2 * 1536  # 4,096 tokens of Medium's width
@@ -90,8 +91,8 @@ def test_table(on_n150):
     lines = table(list(on_n150.values())).splitlines()
     assert len(lines) == 9 and [line.split("  ")[0] for line in lines[1::2]] == list(TITLES.values())
     assert "16 s (512 x 512)" in lines[5] and lines[7].split()[-5:] == ["12.87", "does", "not", "fit", "-"]
-    plan = on_n150["sdxl", "bfloat8_b"]
-    assert lines[4].split()[5:9] == [f"{plan.weights / 1e9:.2f}", f"{plan.peak / 1e9:.2f}", "12.87", "fits"]
+    need = on_n150["sdxl", "bfloat8_b"]
+    assert lines[4].split()[5:9] == [f"{need.weights / 1e9:.2f}", f"{need.peak / 1e9:.2f}", "12.87", "fits"]
 
 
 def decoder_and_mirror(mesh):
@@ -143,7 +144,7 @@ SMALL = {
 }  # fmt: skip
 
 
-def small_plans(mesh):
+def small_needs(mesh):
     """Both kinds of part in small, with values where the mesh has them"""
     found = []
     kinds = [("sd35_medium", "transformer", transformer, dict(dtype=dtype)) for dtype in FORMATS]
@@ -157,7 +158,7 @@ def small_plans(mesh):
 
 def test_dry_runs_take_what_real_runs_take():
     """On two chips, where heads and rows are cut"""
-    for real, dry in zip(run_on("n300", small_plans), run_on("n300", small_plans, numerics=False), strict=True):
+    for real, dry in zip(run_on("n300", small_needs), run_on("n300", small_needs, numerics=False), strict=True):
         assert (real.weights, real.peak) == (dry.weights, dry.peak) and 0 < real.weights < real.peak
 
 

@@ -9,10 +9,10 @@ import torch
 import ttnn
 from diffusers import AutoencoderKLMochi, MochiTransformer3DModel
 
-from helpers import planner
 from helpers.layers.weights import reference_shapes
 from helpers.mesh import close_mesh, open_mesh, run_on
-from helpers.planner import REAL, Shapes, allocated, dry_run, follow, measure, table
+from helpers.planner import memory
+from helpers.planner.memory import REAL, Shapes, allocated, dry_run, follow, measure, table
 from helpers.tensors import gather, replicate, reserve, shard
 from ttnn_emulator.systems import SYSTEMS
 
@@ -74,7 +74,7 @@ def share_of_transformer(fsdp: bool):
 @pytest.mark.parametrize("fsdp", [False, True])
 def test_transformer_weights_on_paper(empty, fsdp):
     loaded = allocated(empty)
-    model = planner.transformer(empty, Shapes(reference_shapes("transformer", REAL["transformer"])),
+    model = memory.transformer(empty, Shapes(reference_shapes("transformer", REAL["transformer"])),
                                 REAL["transformer"], fsdp, **VIDEO)  # fmt: skip
     paper = on_paper("transformer", share_of_transformer(fsdp))
     assert allocated(empty) - loaded == pytest.approx(paper, rel=0.002)
@@ -83,19 +83,19 @@ def test_transformer_weights_on_paper(empty, fsdp):
 
 
 def test_text_encoder_on_paper(empty):
-    plan = on_galaxy(empty, "text_encoder")
+    need = on_galaxy(empty, "text_encoder")
     paper = on_paper("text_encoder", lambda name: 1 if "norm" in name or name == "shared.weight" else 1 / GALAXY["tp"])
-    assert plan.weights == pytest.approx(paper, rel=0.001)
-    assert plan.weights < plan.peak < 1.02 * plan.weights < plan.capacity  # 256 tokens are few
-    assert plan.fits
+    assert need.weights == pytest.approx(paper, rel=0.001)
+    assert need.weights < need.peak < 1.02 * need.weights < need.capacity  # 256 tokens are few
+    assert need.fits
 
 
 def test_a_real_video_beside_the_weights(empty):
     """Blocks take turns in the same memory, so two of them show what 48 take."""
-    plan = on_galaxy(empty, "transformer", layers=2, fsdp=True, **VIDEO)
+    need = on_galaxy(empty, "transformer", layers=2, fsdp=True, **VIDEO)
     stream = 2 * 44_544 / GALAXY["sp"] * 3072  # 44,520 tokens up to whole tiles on 8 chips
     ring = 2 * GALAXY["sp"] / GALAXY["tp"] * stream  # K and V of all tokens, of the chip's heads
-    assert plan.fits and ring + 4 * stream < plan.peak - plan.weights < ring + 10 * stream
+    assert need.fits and ring + 4 * stream < need.peak - need.weights < ring + 10 * stream
 
 
 # --- against runs with values ----------------------------------------------------------------------
@@ -115,22 +115,22 @@ REQUESTS = {
 }
 
 
-def changes(plan):
+def changes(need):
     """Its history without repetitions. A real run has a longer one: at its end values are read back."""
-    return [size for size, _ in itertools.groupby(plan.history)]
+    return [size for size, _ in itertools.groupby(need.history)]
 
 
-def small_plans(mesh) -> list[planner.Plan]:
-    plans = []
+def small_needs(mesh) -> list[memory.Need]:
+    needs = []
     for part, config in SMALL.items():
         shapes = reference_shapes(part, config)
         weights = {name: torch.randn(shape) for name, shape in shapes.items()} if mesh.numerics else Shapes(shapes)
-        plans.append(measure(mesh, part, weights, config, REQUESTS[part]))
-    return plans
+        needs.append(measure(mesh, part, weights, config, REQUESTS[part]))
+    return needs
 
 
 def test_dry_runs_take_what_real_runs_take(empty):
-    for real, dry in zip(run_on("galaxy", small_plans), small_plans(empty), strict=True):
+    for real, dry in zip(run_on("galaxy", small_needs), small_needs(empty), strict=True):
         assert (real.weights, real.peak) == (dry.weights, dry.peak) and 0 < real.weights < real.peak
         assert changes(real)[: len(changes(dry))] == changes(dry)
 
@@ -181,17 +181,17 @@ def test_one_chip(empty):
 
 
 def test_a_forward_pass_that_does_not_fit(empty):
-    plan = on_galaxy(empty, "vae", frames=163, height=960, width=1696)
-    assert not plan.fits and plan.peak is None and 2 * 362e6 < plan.weights < 1e9
-    assert plan.weights < max(plan.history) <= plan.capacity
-    assert plan.error.startswith("Out of Memory")
+    need = on_galaxy(empty, "vae", frames=163, height=960, width=1696)
+    assert not need.fits and need.peak is None and 2 * 362e6 < need.weights < 1e9
+    assert need.weights < max(need.history) <= need.capacity
+    assert need.error.startswith("Out of Memory")
 
 
-def test_other_errors_are_not_plans(empty, monkeypatch):
+def test_other_errors_are_raised(empty, monkeypatch):
     def broken(mesh, weights, config):
         raise RuntimeError("a kernel is missing")
 
-    monkeypatch.setitem(planner.LOADERS, "text_encoder", broken)
+    monkeypatch.setitem(memory.LOADERS, "text_encoder", broken)
     with pytest.raises(RuntimeError, match="a kernel is missing"):
         on_galaxy(empty, "text_encoder")
 

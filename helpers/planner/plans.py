@@ -1,7 +1,7 @@
 """What the real Stable Diffusions need in memory on any system, without their weights and without the system.
 
-    plan = dry_run("n150", "sd35_medium", dtype="bfloat8_b")
-    plan.weights, plan.peak, plan.fits, plan.error      # as helpers/planner/__init__.py has them for Mochi
+    need = dry_run("n150", "sd35_medium", dtype="bfloat8_b")
+    need.weights, need.peak, need.fits, need.error      # as helpers/planner/memory.py has them for Mochi
     print(table(dry_runs("n150")))                      # all denoisers in both formats
 
 SD 3.5's denoisers and decoder are this course's own, in ttnn. SD 1.4 and SDXL have UNets, of which there is none here:
@@ -21,7 +21,7 @@ from helpers.frames.vae import Decoder
 from helpers.layers.parallel import weights_in
 from helpers.layers.weights import reference_shapes
 from helpers.mesh import run_on
-from helpers.planner import Plan, Shapes, aligned, gigabytes, measure
+from helpers.planner.memory import Need, Shapes, aligned, gigabytes, measure
 from helpers.planner.mirror import mirrored
 from helpers.planner.published import timing
 from ttnn_emulator.systems import find_system
@@ -74,7 +74,7 @@ DECODED = 1024  # the side of a picture for the decoder, which has no size of it
 
 def dry_run(
     system: str, part: str, *, height: int | None = None, width: int | None = None, dtype: str = "bfloat16"
-) -> Plan:
+) -> Need:
     """Loads a part on a system and runs it once, in a fresh process, without values. Takes seconds.
 
     part: "sd14", "sdxl", "sd35_medium" or "sd35_large", the denoisers, or "vae", the decoder of SD 3.5.
@@ -89,7 +89,7 @@ def dry_run(
         return run_on(system, planned, part, request, numerics=False)
 
 
-def dry_runs(system: str) -> list[Plan]:
+def dry_runs(system: str) -> list[Need]:
     """All denoisers in both formats, in one fresh process. Left out is what cannot be cut: Large's 38 heads by 4."""
     find_system(system)
     wanted = [
@@ -99,19 +99,19 @@ def dry_runs(system: str) -> list[Plan]:
         return run_on(system, lambda mesh: [planned(mesh, *one) for one in wanted], numerics=False)
 
 
-def table(plans: list[Plan]) -> str:
-    """Plans of denoisers, one a line, in GB on each chip, and the seconds that are published for that system."""
+def table(needs: list[Need]) -> str:
+    """What denoisers need, one a line, in GB on each chip, and the seconds that are published for that system."""
     columns = ("model", "picture", "weights in", "weights", "peak", "of", "", "published")
-    return aligned([columns, *map(row, plans)])
+    return aligned([columns, *map(row, needs)])
 
 
-def row(plan: Plan) -> tuple[str, ...]:
-    picture = f"{plan.request['width']} x {plan.request['height']}"
-    sizes = map(gigabytes, (plan.weights, plan.peak, plan.capacity))
-    known = timing(plan.part, plan.system)
+def row(need: Need) -> tuple[str, ...]:
+    picture = f"{need.request['width']} x {need.request['height']}"
+    sizes = map(gigabytes, (need.weights, need.peak, need.capacity))
+    known = timing(need.part, need.system)
     seconds = f"{known.seconds:g} s ({known.what})" if known else "-"
-    verdict = "fits" if plan.fits else "does not fit"
-    return TITLES[plan.part], picture, plan.request["dtype"], *sizes, verdict, seconds
+    verdict = "fits" if need.fits else "does not fit"
+    return TITLES[need.part], picture, need.request["dtype"], *sizes, verdict, seconds
 
 
 def check(system: str, part: str, height: int | None, width: int | None, dtype: str) -> dict:
@@ -145,7 +145,7 @@ def smallest_step(config: dict) -> int:
     return 2 ** (len(config["block_out_channels"]) - 1) if is_unet else config.get("patch_size", 1)
 
 
-def planned(mesh, part: str, request: dict) -> Plan:
+def planned(mesh, part: str, request: dict) -> Need:
     """dry_run's on an open mesh"""
     load = LOADERS[REAL[part]["_class_name"]]
     weights = None if load is unet else Shapes(shapes(part))

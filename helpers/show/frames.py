@@ -11,7 +11,7 @@ from matplotlib.patches import Rectangle
 from matplotlib.ticker import MaxNLocator
 
 from helpers.frames.motion import pixels, to_picture
-from helpers.planner import Plan
+from helpers.planner.memory import Need
 from helpers.show import COLOURS, INK, LINK, PALE, signed
 from ttnn_emulator.systems import find_system
 
@@ -82,16 +82,16 @@ def who_hears_whom(by: str) -> Figure:
     return signed(figure, by)
 
 
-def memory(plans: list[Plan], titles: dict[str, str]) -> Figure:
-    """A bar for each plan of one system: weights, what one pass adds, and where the chip's memory ends.
+def memory(needs: list[Need], titles: dict[str, str]) -> Figure:
+    """A bar for each part on one system: weights, what one pass adds, and where the chip's memory ends.
 
-    titles: of the plans' parts. A plan that does not fit has no numbers, and its bar runs into the wall.
+    titles: of the parts. One that does not fit has no numbers, and its bar runs into the wall.
     """
-    wall = plans[0].capacity / 1e9
-    figure, axes = plt.subplots(figsize=(8.2, 0.42 * len(plans) + 1.4), layout="constrained")
-    for row, plan in enumerate(plans):
-        if plan.fits:
-            weights, peak = plan.weights / 1e9, plan.peak / 1e9
+    wall = needs[0].capacity / 1e9
+    figure, axes = plt.subplots(figsize=(8.2, 0.42 * len(needs) + 1.4), layout="constrained")
+    for row, need in enumerate(needs):
+        if need.fits:
+            weights, peak = need.weights / 1e9, need.peak / 1e9
             axes.barh(row, weights, height=0.62, color=COLOURS[0])
             axes.barh(row, peak - weights, left=weights, height=0.62, color=COLOURS[4])
             axes.text(peak + 0.15, row, f"{weights:.1f} + {peak - weights:.1f}", va="center", fontsize=9)
@@ -100,15 +100,15 @@ def memory(plans: list[Plan], titles: dict[str, str]) -> Figure:
             box = dict(fc="white", ec="none", pad=1.5)
             axes.text(wall / 2, row, "out of memory", va="center", ha="center", fontsize=9, bbox=box)
     axes.axvline(wall, color=INK, lw=1.5, ls="--")
-    names = [f"{titles[plan.part]}, {plan.request['dtype']}" for plan in plans]
-    axes.set_yticks(range(len(plans)), names, fontsize=10)
-    axes.set(xlim=(0, 1.12 * wall), ylim=(len(plans) - 0.5, -0.5), xlabel="GB on the chip")
+    names = [f"{titles[need.part]}, {need.request['dtype']}" for need in needs]
+    axes.set_yticks(range(len(needs)), names, fontsize=10)
+    axes.set(xlim=(0, 1.12 * wall), ylim=(len(needs) - 0.5, -0.5), xlabel="GB on the chip")
     labels = {"weights": COLOURS[0], "one pass, at its peak": COLOURS[4]}
     handles = [Rectangle((0, 0), 1, 1, color=colour, label=label) for label, colour in labels.items()]
-    handles.append(Line2D([], [], color=INK, ls="--", label=f"{plans[0].system}: {wall:.1f} GB"))
+    handles.append(Line2D([], [], color=INK, ls="--", label=f"{needs[0].system}: {wall:.1f} GB"))
     axes.legend(handles=handles, loc="upper center", bbox_to_anchor=(0.5, -0.16), ncols=3, frameon=False, fontsize=9)
     axes.spines[["top", "right"]].set_visible(False)
-    return signed(figure, f"dry runs on emulated {find_system(plans[0].system)}")
+    return signed(figure, f"dry runs on emulated {find_system(needs[0].system)}")
 
 
 def coherence(measures: Measures, by: str) -> Figure:
