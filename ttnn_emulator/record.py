@@ -22,19 +22,23 @@ class Recorder:
         self.path, self.count, self._file = path, 0, open(path, "w")  # noqa: SIM115  open until close()
 
     def __call__(self, op, args, kwargs, result):
-        named = [*enumerate(args), *kwargs.items()]
-        line = {
-            "op": op.python_fully_qualified_name,
-            "inputs": [{"name": name, **described(t)} for name, part in named for t in tensors_in(part)],
-            "options": {str(name): plain(part) for name, part in named if not tensors_in(part) and part is not None},
-            "outputs": [described(t) for t in tensors_in(result)],
-        }
-        self._file.write(json.dumps(line) + "\n")
+        self._file.write(json.dumps(line_of(op, args, kwargs, result)) + "\n")
         self.count += 1
 
     def close(self) -> str:
         self._file.close()
         return f"{self.path}: {self.count} calls"
+
+
+def line_of(op, args, kwargs, result) -> dict:
+    """One call as data, as a listener of the emulator hears it."""
+    named = [*enumerate(args), *kwargs.items()]
+    return {
+        "op": op.python_fully_qualified_name,
+        "inputs": [{"name": name, **described(t)} for name, part in named for t in tensors_in(part)],
+        "options": {str(name): plain(part) for name, part in named if not tensors_in(part) and part is not None},
+        "outputs": [described(t) for t in tensors_in(result)],
+    }
 
 
 def described(tensor: ttnn.Tensor) -> dict:

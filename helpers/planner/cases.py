@@ -1,0 +1,104 @@
+"""What others have measured, predicted: `python -m helpers.planner` prints the table.
+
+Each case is a published run of tt_dit. Its denoiser's calls were recorded from tt-metal (calls.py) and priced with
+shares that were measured op by op (rates.py). `rest` is what is not predicted: text encoders and decoders of Wan and
+Stable Diffusion, taken from the ceilings of tt-metal's own performance tests, which are seldom reached.
+"""
+
+import statistics
+from dataclasses import dataclass
+
+from helpers.planner import h3
+from helpers.planner.calls import recorded
+from helpers.planner.memory import aligned
+from helpers.planner.predict import Pass
+from ttnn_emulator.systems import find_system
+
+DIT = "models/tt_dit"
+MOCHI = f"{DIT}/models/Mochi_1.md@52393d83"
+WAN = f"{DIT}/models/Wan2_2.md@511bc4d0"
+H3 = f"{DIT}/models/minimax_h3_wormhole/README.md@08005674"
+SD35 = f"{DIT}/models/StableDiffusion35.md@02e73163"
+
+
+@dataclass(frozen=True)
+class Case:
+    title: str
+    recording: tuple[str, str]
+    passes: int  # one after the other: steps, times two where guidance's passes are not parallel
+    published: float  # seconds of the whole run
+    source: str
+    decoder: bool = False  # whether the decoder is predicted too
+    rest: float = 0.0  # seconds, see above
+    traced: bool = False
+    fitted: str = ""  # what of it was fitted on this run, or taken from it
+
+    def seconds(self, which: str = "mid") -> float:
+        stages = self.stages()
+        return self.rest + sum(stage.seconds(which) * times for stage, times in stages)
+
+    def stages(self) -> list[tuple[Pass, int]]:
+        """Each stage that is predicted, with how often it runs."""
+        found = [(self.taken(*self.recording), self.passes)]
+        return found + ([(self.taken("decoder", self.recording[1]), 1)] if self.decoder else [])
+
+    def taken(self, program: str, system: str) -> Pass:
+        if program.startswith("h3."):
+            calls = h3.whole(int(program.removeprefix("h3.")))
+            return Pass.of(calls, find_system(system), traced=self.traced)
+        found = recorded(program, system)
+        return Pass.of(found.whole(), find_system(system), shape=found.shape, traced=self.traced)
+
+    @property
+    def error(self) -> float:
+        return self.seconds() / self.published - 1
+
+    @property
+    def inside(self) -> bool:
+        """Whether what was published lies in the range that is predicted."""
+        return self.seconds("quick") <= self.published <= self.seconds("slow")
+
+
+# Sources of `rest`: test_performance_mochi.py, test_performance_wan.py and test_performance_sd35.py of tt-metal@79925a3f;
+# SD 3.5 on t3000 as measured in pull request 26824; H3 as measured where its total is.
+# Whether a run was traced: SD 3.5's pipeline is; Wan's has been since May 2026 (issue 33891), and 136.3 s is newer.
+CASES = (
+    Case("Mochi-1 480p, 168 frames, 50 steps", ("mochi", "t3000"), 100, 1260, MOCHI, decoder=True, rest=8,
+         fitted="decoder"),
+    Case("Mochi-1 480p, 168 frames, 50 steps", ("mochi", "galaxy"), 100, 391, MOCHI, decoder=True, rest=8),
+    Case("Wan2.2-A14B 480p, 81 frames, 40 steps", ("wan480", "t3000"), 80, 735, WAN, rest=9.1),
+    Case("Wan2.2-A14B 480p, 81 frames, 40 steps", ("wan480", "quietbox2"), 80, 466, WAN, rest=60, fitted="pace"),
+    Case("Wan2.2-A14B 480p, 81 frames, 40 steps", ("wan480", "p150x8"), 80, 207, WAN, rest=5.1),
+    Case("Wan2.2-A14B 720p, 81 frames, 40 steps", ("wan720", "galaxy_torus"), 80, 354, WAN, rest=7.1),
+    Case("Wan2.2-A14B 720p, not traced", ("wan720", "bh_galaxy"), 80, 168, WAN, rest=2.1),
+    Case("Wan2.2-A14B 720p, traced", ("wan720", "bh_galaxy"), 80, 136.3, "issue 55509", rest=1.6, traced=True),
+    Case("SD 3.5 Large 1024, 20 steps", ("sd35", "t3000"), 20, 12.2, SD35, rest=1.92, traced=True),
+    Case("SD 3.5 Large 1024, 20 steps", ("sd35", "galaxy"), 20, 5.6, SD35, rest=1.95, traced=True),
+    Case("MiniMax-H3 768p, 124 frames, 50 steps", ("h3.124", "galaxy_torus"), h3.FORWARDS, 147.6, H3, rest=12.3),
+    Case("MiniMax-H3 768p, 243 frames, 50 steps", ("h3.243", "galaxy_torus"), h3.FORWARDS, 333.4, H3, rest=18.7),
+    Case("MiniMax-H3 768p, 362 frames, 50 steps", ("h3.362", "galaxy_torus"), h3.FORWARDS, 633.1, H3, rest=23.8,
+         fitted="shares"),
+)  # fmt: skip
+
+
+def table() -> str:
+    """All cases, one a line, and how far predictions are off."""
+    head = ("run", "on", "predicted s", "range", "published s", "error", "bound by", "")
+    lines = [row(case) for case in CASES]
+    errors = [abs(case.error) for case in CASES if not case.fitted]
+    near = sum(error <= 0.25 for error in errors)
+    inside = sum(case.inside for case in CASES if not case.fitted)
+    summary = (
+        f"Not fitted: {len(errors)} runs, {near} within 25 %, median error {statistics.median(errors):.0%}, "
+        f"{inside} inside the range."
+    )
+    return aligned([head, *lines]) + "\n" + summary
+
+
+def row(case: Case) -> tuple[str, ...]:
+    span = f"{case.seconds('quick'):.0f}-{case.seconds('slow'):.0f}"
+    denoising, _ = case.stages()[0]
+    return (
+        case.title, case.recording[1], f"{case.seconds():.1f}", span, f"{case.published:g}", f"{case.error:+.0%}",
+        denoising.bound, f"fitted: {case.fitted}" if case.fitted else "",
+    )  # fmt: skip
