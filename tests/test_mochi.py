@@ -13,9 +13,11 @@ from transformers import T5Config, T5EncoderModel
 from helpers.layers.parallel import check_heads, fused_by_chip
 from helpers.mesh import close_mesh, open_mesh, run_on
 from helpers.metrics import pcc
+from helpers.mochi import vae
 from helpers.mochi.t5 import T5Encoder
 from helpers.mochi.transformer import Transformer, patches, video
 from helpers.mochi.vae import Decoder
+from helpers.tensors import gather, shard
 from training.config import configuration
 
 pytestmark = pytest.mark.filterwarnings("ignore:In CPU autocast")
@@ -283,6 +285,24 @@ def test_decoder_on_odd_shapes(galaxy, shape):
     assert decibels(decoded(galaxy, model, latents), reference_video(model, latents)) >= 40
     with pytest.raises(ValueError, match="5 x 7 divide over the 4 chips along tp neither by height nor by width"):
         decoded(galaxy, model, compressed(2, 5, 7))
+
+
+def test_a_norm_of_a_few_frames_at_a_time_is_the_norm(galaxy, monkeypatch):
+    """At full size it is. 11 frames a chip, 3 at a time: the last part is shorter."""
+    torch.manual_seed(6)
+    norm = torch.nn.GroupNorm(vae.GROUPS, 64, vae.EPS)
+    norm.weight.data, norm.bias.data = torch.randn(64), torch.randn(64)
+    levels = 5 * torch.randn(1, 88, 1, 64)  # every frame has its own
+    x = (levels + torch.randn(1, 88, 256, 64)).bfloat16()
+    on_mesh = shard(x, galaxy, sp=1, tp=2)
+    ours = vae.GroupNorm(galaxy, {f"a.{name}": value for name, value in norm.state_dict().items()}, "a.")
+    at_once = gather(ours(on_mesh), sp=1, tp=2)
+    monkeypatch.setattr(vae, "AT_A_TIME", 3 * 4 * 64 * 64)
+    assert len(vae.by_frames(vae.of_chip, on_mesh)) == 4
+    assert torch.equal(gather(ours(on_mesh), sp=1, tp=2), at_once) and on_mesh.is_allocated()
+    assert pcc(at_once.float(), norm(x[0].float().transpose(1, 2)).transpose(1, 2)[None]) >= 0.9999
+    ours(on_mesh, is_last_use=True)
+    assert not on_mesh.is_allocated()
 
 
 # --- other meshes ----------------------------------------------------------------------------------

@@ -6,7 +6,6 @@ diffusers' MochiTransformer3DModel. Shapes: B = 1; N video tokens, padded to who
 text tokens; D video width, C text width.
 """
 
-import warnings
 from typing import ClassVar, NamedTuple
 
 import torch
@@ -19,9 +18,6 @@ from helpers.layers.config import check_config, multiples_of, one_of, same_as
 from helpers.layers.parallel import ColumnParallel, Linear, RMSNorm, RowParallel, check_heads, pad_to
 from helpers.mochi.attention import JointAttention, Sequence
 from helpers.tensors import gather, replicate, shard
-
-# diffusers' rotary positions ask for autocast in float32, which a CPU does not have and they do not need.
-warnings.filterwarnings("ignore", "In CPU autocast")
 
 POOL_HEADS = 8  # of the attention that pools the text, fixed in diffusers' MochiTransformer3DModel
 
@@ -90,8 +86,8 @@ class Transformer:
             raise ValueError(f"Latents of {height} x {width} do not divide into patches of {p} x {p}.")
         grid = frames, height // p, width // p
         if grid != self._grid:
-            cos, sin = MochiRoPE()(self.frequencies, *grid, dtype=torch.float32)  # (N, heads, head_dim / 2)
-            self.sequence = Sequence(self.mesh, cos, sin)
+            angles = rotary_angles(self.frequencies, grid)
+            self.sequence = Sequence(self.mesh, angles.cos(), angles.sin())
             self._grid = grid
         return grid
 
@@ -192,6 +188,16 @@ class TextAndTime:
         waves = self.sinusoids(torch.tensor([float(timestep)]))
         time = self.time_2(ttnn.silu(self.time_1(replicate(waves[None, None], self.mesh))))
         return ttnn.silu(ttnn.add(time, pooled))
+
+
+def rotary_angles(frequencies: torch.Tensor, grid: tuple[int, int, int]) -> torch.Tensor:
+    """What turns each pair of numbers, (N, heads, head_dim / 2): a token's place in (T, h, w), times frequencies.
+
+    Without values, as frequencies are in a dry run, there are no tables either: those of a real video take a gigabyte.
+    MochiRoPE's own call asks for an autocast that neither the CPU nor torch's meta device has.
+    """
+    places = MochiRoPE()._get_positions(*grid, dtype=torch.float32).to(frequencies.device)
+    return torch.einsum("nd,dhf->nhf", places, frequencies)
 
 
 def patches(latents: torch.Tensor, p: int) -> torch.Tensor:

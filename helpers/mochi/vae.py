@@ -7,6 +7,7 @@ the decoder of diffusers' AutoencoderKLMochi.
 Between layers a chip holds (1, T, S, C), tiled: T frames of S = H W positions, row by row. `Grid` has H and W.
 """
 
+import math
 from typing import ClassVar, NamedTuple
 
 import torch
@@ -19,6 +20,7 @@ from helpers.layers.parallel import Linear, degree
 from helpers.tensors import gather, replicate, shard
 
 GROUPS, EPS = 32, 1e-5  # of every group norm in AutoencoderKLMochi
+AT_A_TIME = 2**28  # bytes in float32: so much of a video is normed at once
 TIME, HEIGHT, WIDTH = 1, 2, 3  # dimensions of (1, T, H, W, C)
 ONE_PER_UP_BLOCK = Rule(
     "one number less than decoder_block_out_channels has",
@@ -115,9 +117,8 @@ class ResnetBlock:
         self.convs = [CausalConv3d(mesh, weights, f"{prefix}conv{n}.conv.", halo) for n in (1, 2)]
 
     def __call__(self, x, grid: Grid):
-        y = x
-        for norm, conv in zip(self.norms, self.convs, strict=True):
-            y = conv(ttnn.silu(norm(y)), grid)
+        y = self.convs[0](ttnn.silu(self.norms[0](x)), grid)
+        y = self.convs[1](ttnn.silu(self.norms[1](y, is_last_use=True)), grid)
         return ttnn.add(x, y)
 
 
@@ -132,10 +133,13 @@ class CausalConv3d:
         self.bias = replicate(weights[prefix + "bias"][None], mesh)
 
     def __call__(self, x, grid: Grid):
-        """(1, T, S, C_in) -> (1, T, S, C_out)"""
-        x = self.halo(to_video(x, grid))
-        y = ttnn.experimental.conv3d(
-            input_tensor=x,
+        """(1, T, S, C_in) -> (1, T, S, C_out). x is freed: at full size a chip holds three such tensors, not four."""
+        frames = to_video(x, grid)
+        ttnn.deallocate(x)
+        frames = self.halo.with_frames_before(frames)
+        frames = self.halo.with_sides(frames)
+        frames = ttnn.experimental.conv3d(
+            input_tensor=frames,
             weight_tensor=self.kernel,
             bias_tensor=self.bias,
             dtype=ttnn.bfloat16,
@@ -144,7 +148,7 @@ class CausalConv3d:
             padding=self.halo.left_to_the_op,
             padding_mode="replicate",
         )
-        return to_frames(y)
+        return to_frames(frames)
 
 
 class GroupNorm:
@@ -163,17 +167,48 @@ class GroupNorm:
         )
         self.chips, self.eps = degree(mesh, "tp"), eps
 
-    def __call__(self, x):
-        x = ttnn.typecast(x, ttnn.float32)
-        x = ttnn.subtract(x, self.mean(x))
-        variance = self.mean(ttnn.multiply(x, x))
-        x = ttnn.multiply(x, ttnn.multiply(ttnn.rsqrt(ttnn.add(variance, self.eps)), self.weight))
+    def __call__(self, x, is_last_use: bool = False):
+        """(1, T, S / tp, C) -> the same. With `is_last_use` x is freed as soon as it has been read."""
+        mean = self.over_frame(ttnn.concat(by_frames(of_chip, x), TIME))
+        squares = lambda x, mean: of_chip(squared(ttnn.subtract(in_float32(x), mean)))
+        variance = self.over_frame(ttnn.concat(by_frames(squares, x, mean), TIME))
+        scale = ttnn.multiply(ttnn.rsqrt(ttnn.add(variance, self.eps)), self.weight)
+        parts = by_frames(self.normed, x, mean, scale)
+        if is_last_use:
+            ttnn.deallocate(x)
+        return ttnn.concat(parts, TIME)
+
+    def normed(self, x, mean, scale):
+        x = ttnn.multiply(ttnn.subtract(in_float32(x), mean), scale)
         return ttnn.typecast(ttnn.add(x, self.bias), ttnn.bfloat16)
 
-    def mean(self, x):
-        """(1, T, S / tp, C) -> (1, T, 1, C), over the whole frame and each group"""
-        of_chip = ttnn.matmul(ttnn.mean(x, dim=2, keepdim=True), self.average)
+    def over_frame(self, of_chip):
+        """Each chip's means (1, T, 1, C) -> those of the whole frame and each group"""
+        of_chip = ttnn.matmul(of_chip, self.average)
         return ttnn.multiply(all_reduce(of_chip, "tp"), 1 / self.chips)
+
+
+def by_frames(function, x, *per_frame) -> list[ttnn.Tensor]:
+    """function(x, *per_frame) of a few frames at a time: what it makes on the way is no larger than AT_A_TIME."""
+    _, frames, *frame = x.padded_shape
+    step = max(1, AT_A_TIME // (4 * math.prod(frame)))
+    if step >= frames:
+        return [function(x, *per_frame)]
+    cuts = [slice(n, min(n + step, frames)) for n in range(0, frames, step)]
+    return [function(*(whole[:, cut] for whole in (x, *per_frame))) for cut in cuts]
+
+
+def of_chip(x):
+    """(1, T, S, C) -> (1, T, 1, C), the mean over a chip's positions"""
+    return ttnn.mean(in_float32(x), dim=2, keepdim=True)
+
+
+def in_float32(x):
+    return ttnn.typecast(x, ttnn.float32)
+
+
+def squared(x):
+    return ttnn.multiply(x, x)
 
 
 class Unpatchify:

@@ -59,7 +59,7 @@ REAL = {
     ),
 }  # fmt: skip
 # What the models work on in torch first: .conv.weight in Mochi's decoder, the others in that of stills
-ON_HOST = ("pos_frequencies", "relative_attention_bias", ".conv.weight", "conv1.weight", "conv2.weight",
+ON_HOST = ("relative_attention_bias", ".conv.weight", "conv1.weight", "conv2.weight",
            "conv_in.weight", "conv_out.weight")  # fmt: skip
 
 
@@ -220,12 +220,19 @@ def allocated(mesh) -> int:
 
 @contextlib.contextmanager
 def follow(mesh, history: list[int]):
-    """Appends `allocated(mesh)` to history after each ttnn op in the block."""
-    call = ttnn.decorators.FastOperation.__call__
+    """Appends `allocated(mesh)` to history after each ttnn op in the block that made a buffer: only then is there more.
+
+    What was freed since the op before shows with the next buffer. Asking takes as long as many an op.
+    """
+    call, newest = ttnn.decorators.FastOperation.__call__, 0
 
     def followed(op, *args, **kwargs):
+        nonlocal newest
         result = call(op, *args, **kwargs)
-        history.append(allocated(mesh))
+        made = max((buffer_number(part) for part in results_of(result)), default=0)
+        if made > newest:
+            newest = made
+            history.append(allocated(mesh))
         return result
 
     ttnn.decorators.FastOperation.__call__ = followed
@@ -233,6 +240,16 @@ def follow(mesh, history: list[int]):
         yield
     finally:
         ttnn.decorators.FastOperation.__call__ = call
+
+
+def results_of(result) -> list:
+    return result if isinstance(result, list | tuple) else [result]
+
+
+def buffer_number(result) -> int:
+    """ttnn numbers buffers as it makes them. 0 for what is no tensor on a device."""
+    on_device = isinstance(result, ttnn.Tensor) and ttnn.is_tensor_storage_on_device(result) and result.is_allocated()
+    return result.buffer_unique_id() if on_device else 0
 
 
 def words_of(error: RuntimeError) -> str:
