@@ -135,6 +135,18 @@ class Recording:
     first: Calls
     block: Calls
 
+    @property
+    def sp_axis(self) -> int:
+        """Along which tokens travel in ring attention. Raises ValueError where there is none."""
+        for call in self.first:
+            if "ring" in call.op and "attention" in call.op:
+                return call.option("cluster_axis")
+        raise ValueError(f"{self.program} on {self.system} has no ring attention.")
+
+    @property
+    def sp(self) -> int:
+        return self.shape[self.sp_axis]
+
     def whole(self) -> Calls:
         """All calls of one pass."""
         return self.first + Counter({call: times * (self.layers - 1) for call, times in self.block.items()})

@@ -59,8 +59,8 @@ class Case:
         return self.seconds("quick") <= self.published <= self.seconds("slow")
 
 
-# Sources of `rest`: test_performance_mochi.py, test_performance_wan.py and test_performance_sd35.py of tt-metal@79925a3f;
-# SD 3.5 on t3000 as measured in pull request 26824; H3 as measured where its total is.
+# Sources of `rest`: test_performance_mochi.py, test_performance_wan.py and test_performance_sd35.py below models/tt_dit
+# of tt-metal@79925a3f; SD 3.5 on t3000 as measured in pull request 26824; H3 as measured where its total is.
 # Whether a run was traced: SD 3.5's pipeline is; Wan's has been since May 2026 (issue 33891), and 136.3 s is newer.
 CASES = (
     Case("Mochi-1 480p, 168 frames, 50 steps", ("mochi", "t3000"), 100, 1260, MOCHI, decoder=True, rest=8,

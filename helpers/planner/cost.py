@@ -107,7 +107,7 @@ def matmul(call: Call, system: System, shape) -> Time:
 
 
 def attention(call: Call, system: System, shape) -> Time:
-    """Of queries (B, heads, S, D): 4 FLOP for each query, key and number of a head. In a ring, k and v travel meanwhile."""
+    """Queries (B, heads, S, D): 4 FLOP for each query, key and number of a head. In a ring k and v travel meanwhile."""
     q, k = call.inputs[0].shape, call.inputs[1].shape
     ring = "ring" in call.op
     joint = call.inputs[3].shape[-2] if "joint" in call.op and len(call.inputs) > 3 else 0
@@ -190,8 +190,9 @@ def collective(call: Call, system: System, shape: tuple[int, int]) -> Time:
         needed = links(call, system, rounds * (chips - 1) / chips * mine, chips, "sum")
     moved = dram(system, num_bytes(call.inputs[0], *call.outputs), rates.MOVE)
     kind = "sum" if "reduce" in call.op else "gather"
-    floor = rates.FLOOR_S[kind] + (chips - 1) * HOP_LATENCY_S
-    return Time("collective", (needed, moved), Share(2 * floor, floor, floor, "[C]"))
+    rounds = 2 if "all_reduce" in call.op else 1
+    floor = rounds * (rates.FLOOR_S[kind] + (chips - 1) * HOP_LATENCY_S)
+    return Time("collective", (needed, moved), Share(2 * floor, floor, 0.8 * floor, "[C]"))
 
 
 def links(call: Call, system: System, amount: float, chips: int, kind: str):

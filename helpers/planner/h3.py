@@ -22,15 +22,16 @@ def block(frames: int) -> Calls:
     rows, width, inner = ROWS[frames], HIDDEN // TP, HEADS * HEAD
     qkv = [tensor(1, HEADS, rows, HEAD)] * 3
     spread = {"num_links": 4, "topology": "Ring"}
+    ring = spread | {"cluster_axis": 1, "q_chunk": 256, "grid": "7-9"}
     return Counter(
         {
-            call("ring_joint_scaled_dot_product_attention", qkv, qkv[0], spread, cluster_axis=1, q_chunk=256, grid="7-9"): 1,
+            call("ring_joint_scaled_dot_product_attention", qkv, qkv[0], ring): 1,
             gather_matmul(rows, width, HIDDEN, 3 * inner, spread): 1,
             gather_matmul(rows, inner, inner * TP, width, spread): 1,
             gather_matmul(rows, width, HIDDEN, 2 * FFN // TP, spread): 1,
             call("minimal_matmul", [tensor(rows, FFN // TP), tensor(FFN // TP, HIDDEN)], tensor(rows, HIDDEN)): 1,
             call("minimal_matmul", [tensor(32, 2688), tensor(2688, 24192)], tensor(32, 24192)): 1,
-            call("reduce_scatter_minimal_async", [tensor(rows, HIDDEN)], tensor(rows, width), spread, cluster_axis=0): 1,
+            call("reduce_scatter_async", [tensor(rows, HIDDEN)], tensor(rows, width), spread, cluster_axis=0): 1,
             call("embedding", [tensor(rows, width)], tensor(rows, width)): 6,
             call("norm", [tensor(rows, width)], tensor(rows, width)): 2,
             call("norm", [tensor(rows, inner)], tensor(rows, inner)): 2,

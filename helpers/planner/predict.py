@@ -1,4 +1,4 @@
-"""How long many calls take: a pass of a model on a system, predicted from what it calls (calls.py) and prices (cost.py).
+"""How long many calls take: a pass of a model on a system, predicted from its calls (calls.py), priced (cost.py).
 
     one = Pass.of(recorded("mochi", "galaxy").whole(), find_system("galaxy"))
     one.seconds("mid"), one.bound              # 3.76, "host"

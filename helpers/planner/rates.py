@@ -64,7 +64,7 @@ ATTENTION_SPREAD = 0.12  # of the share, up and down: runs of the same shape dif
 NORM = {"wormhole_b0": Share(0.35, 0.45, 0.60, "[H]"), "blackhole": Share(0.45, 0.68, 0.75, "[B]")}
 BINARY = Share(0.40, 0.51, 0.81, "[H] BinaryNg, Ternary")
 MOVE = Share(0.45, 0.58, 0.67, "[H] Untilize, Tilize, Concat, heads")
-# A table looked up row by row, of the bandwidth: H3's six take 10.4 ms for 440 MB on Wormhole [H], 8 % on Blackhole [B].
+# Rows looked up in a table, of the bandwidth: H3's six take 10.4 ms for 440 MB on Wormhole [H], 8 % on Blackhole [B].
 EMBEDDING = {"wormhole_b0": Share(0.10, 0.15, 0.30, "[H]"), "blackhole": Share(0.06, 0.08, 0.20, "[B]")}
 LAUNCH_S = Share(8e-6, 5e-6, 3e-6, "[H] Slice, Typecast, Unary: 3 to 8 us a call")
 
@@ -73,7 +73,7 @@ LAUNCH_S = Share(8e-6, 5e-6, 3e-6, "[H] Slice, Typecast, Unary: 3 to 8 us a call
 GATHER = {2: 0.51, 4: 0.94, 8: 0.94}
 SUM = {2: 0.70, 4: 0.88, 8: 0.84}
 RING = {"gather": 0.83, "sum": 0.66}
-FLOOR_S = {"gather": 15e-6, "sum": 20e-6}
+FLOOR_S = {"gather": 10e-6, "sum": 13e-6}  # and a hop's latency for each chip
 # tt_dit's own all_gather_async and reduce_scatter_minimal_async. Wormhole: 58 % at every size [B]; in 2025 43.65 % on
 # a line and 65.65 in a ring [I 30001]; H3's reduce_scatter 40 [H]. Blackhole: 91 to 93 % with packets of 8 KB [B].
 ASYNC = {"wormhole_b0": Share(0.40, 0.58, 0.66, "[B] [I 30001]"), "blackhole": Share(0.58, 0.91, 0.93, "[B]")}
@@ -92,7 +92,8 @@ GAP_S = {False: Share(70e-6, 54e-6, 20e-6, "[H]"), True: Share(22e-6, 8e-6, 2e-6
 #    (models/tt_dit/tests/models/mochi/test_performance_mochi.py@79925a3f). Nobody has published it; later versions are
 #    quicker [I 41873, 43541, 45975].
 CONV3D = Share(0.014, 0.0205, 0.08, "fitted: Mochi's decoder on T3000, 55 s")
-# 2. How much of their pace Blackhole cards keep under Wan, which throttles them [I 35990]: so that Wan's denoising takes
-#    406 s on a QuietBox 2 (466 in all, 60 allowed for the decoder: Wan2_2.md@511bc4d0, test_performance_wan.py@79925a3f).
+# 2. How much of their pace Blackhole cards keep under Wan, which throttles them [I 35990]: so that Wan denoises
+#    in 406 s on a QuietBox 2: 466 in all, 60 allowed for the decoder (models/tt_dit/models/Wan2_2.md@511bc4d0,
+#    models/tt_dit/tests/models/wan2_2/test_performance_wan.py@79925a3f).
 CARD_PACE = Share(0.60, 0.655, 1.0, "fitted: Wan 480p on QuietBox 2, 466 s")
 CARDS = ("p150", "p300")  # boards of Blackhole that are cards; a Galaxy's are cooled otherwise

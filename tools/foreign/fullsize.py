@@ -1,9 +1,10 @@
 """tt_dit's programs at their real sizes, without weights' values: what tools/streams.py records.
 
-PYTHONPATH=tt-metal python -m ttnn_emulator record --dry --system t3000 --out calls.jsonl -m tools.foreign.fullsize mochi 2 t3000
+PYTHONPATH=tt-metal python -m ttnn_emulator record --dry --system t3000 --out calls.jsonl \
+    -m tools.foreign.fullsize mochi 2 t3000
 
 The second argument counts the transformer's layers. What two layers call and one does not is one block. The last is the
-system, given twice because this program knows nothing of the emulator.
+system again: these programs know nothing of the emulator.
 """
 
 import sys
