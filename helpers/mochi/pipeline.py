@@ -16,21 +16,20 @@ from diffusers.pipelines.mochi.pipeline_mochi import linear_quadratic_schedule, 
 from diffusers.utils import is_accelerate_available
 from diffusers.utils.torch_utils import randn_tensor
 from tqdm.auto import tqdm
-from transformers import AutoTokenizer, T5Config
+from transformers import AutoTokenizer
 
 from helpers.layers.config import check_config, one_of, product_of
 from helpers.layers.weights import Weights, find_folder
 from helpers.mesh import label
+from helpers.mochi.parts import FREES, Parts
 from helpers.mochi.t5 import T5Encoder
 from helpers.mochi.transformer import Prompt, Transformer
 from helpers.mochi.vae import Decoder
-from ttnn_emulator.systems import System
 
 MAX_TOKENS = 256  # of a prompt, in Mochi-1
 THRESHOLD_NOISE = 0.025  # of the linear-quadratic schedule, in Mochi-1
 PER_LATENT, PER_LATENT_SIDE = 6, 8  # frames and pixels for each latent one
 PATCH = 2  # latents on a side of a patch
-FSDP_SHARE = 1 / 4  # of a chip's memory: denoiser weights larger than that are cut over sp too
 
 
 @dataclass(frozen=True)
@@ -54,7 +53,7 @@ class Request:
         check_request(self.frames, self.height, self.width, self.steps)
 
 
-class Mochi:
+class Mochi(Parts):
     """The models of one folder on one mesh. `mochi(prompt, ...)`, with Request's settings, makes a video."""
 
     def __init__(self, mesh, weights: str | Path):
@@ -65,18 +64,15 @@ class Mochi:
         vae = Weights(folder, "vae", made_for=Decoder.made_for)
         check_together(folder, text.config, denoiser.config, vae.config)
         check_scheduler(folder / "scheduler")
-        self.mesh = mesh
         self.tokenizer = AutoTokenizer.from_pretrained(folder / "tokenizer", local_files_only=True)
         self.scheduler = FlowMatchEulerDiscreteScheduler.from_pretrained(folder / "scheduler", local_files_only=True)
-        self.text_encoder = T5Encoder(mesh, text, T5Config.from_dict(text.config))
-        fsdp = cut_over_sp(mesh.system, denoiser.num_bytes)
-        self.transformer = Transformer(mesh, denoiser, denoiser.config, fsdp=fsdp)
-        self.decoder = Decoder(mesh, vae, vae.config)
+        super().__init__(mesh, {"text_encoder": text, "transformer": denoiser, "vae": vae})
 
     def __call__(self, prompt: str, **settings) -> torch.Tensor:
         """-> (frames, height, width, 3) in 0..1"""
         request = Request(prompt, **settings)
         latents = self.denoise(first_noise(self.transformer.config["in_channels"], request), request)
+        self.free(*FREES.get(self.mesh.system.name, ()))
         video = self.decoder(latents)
         return (video[0].permute(1, 2, 3, 0) / 2 + 0.5).clamp(0, 1)
 
@@ -125,12 +121,6 @@ def check_scheduler(folder: Path) -> None:
     config = FlowMatchEulerDiscreteScheduler.load_config(folder, local_files_only=True)
     made_for = {"_class_name": one_of(FlowMatchEulerDiscreteScheduler.__name__)}
     check_config(config, made_for, f"{folder}/scheduler_config.json")
-
-
-def cut_over_sp(system: System, num_bytes: int) -> bool:
-    """Whether denoiser weights of this size, cut over tp, still take so much of a chip that sp should cut them too."""
-    tp, sp = (system.mesh[system.axes[axis]] for axis in ("tp", "sp"))
-    return sp > 1 and num_bytes / tp > FSDP_SHARE * system.dram_bytes
 
 
 def generate(prompt: str, *, weights: str | Path, mesh=None, **settings) -> torch.Tensor:

@@ -6,7 +6,7 @@ import torch
 
 from helpers.layers.weights import MOCHI
 from helpers.mesh import find_backend, label
-from helpers.mochi.pipeline import cut_over_sp
+from helpers.mochi.parts import cut_over_sp
 from helpers.mochi.upstream import missing, no_weights
 from ttnn_emulator.systems import System
 

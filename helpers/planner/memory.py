@@ -12,6 +12,7 @@ that much.
 """
 
 import contextlib
+import dataclasses
 import math
 from dataclasses import dataclass, field
 
@@ -22,42 +23,14 @@ from transformers import T5Config
 
 from helpers.layers.weights import MOCHI, reference_shapes
 from helpers.mesh import run_on
-from helpers.mochi.pipeline import MAX_TOKENS, PER_LATENT, PER_LATENT_SIDE, check_request, cut_over_sp
+from helpers.mochi.parts import FREES, Parts, cut_over_sp
+from helpers.mochi.pipeline import MAX_TOKENS, PER_LATENT, PER_LATENT_SIDE, check_request
 from helpers.mochi.t5 import T5Encoder
 from helpers.mochi.transformer import Transformer
 from helpers.mochi.vae import Decoder
+from helpers.planner.real import MOCHI as REAL
 from ttnn_emulator.systems import find_system
 
-# The real models' config.json. Denoiser and decoder: genmoai/mochi@0c86aebf, and the defaults of diffusers 0.42.1's
-# classes, which are Mochi-1's. Text encoder: google/t5-v1_1-xxl, to which genmoai/mochi@0c86aebf goes for it.
-REAL = {
-    "text_encoder": dict(
-        architectures=["T5EncoderModel"], model_type="t5", d_model=4096, d_kv=64, num_heads=64, d_ff=10240,
-        num_layers=24, vocab_size=32128, feed_forward_proj="gated-gelu", layer_norm_epsilon=1e-6,
-        relative_attention_num_buckets=32, relative_attention_max_distance=128,
-    ),
-    "transformer": dict(
-        _class_name="MochiTransformer3DModel", num_layers=48, num_attention_heads=24, attention_head_dim=128,
-        pooled_projection_dim=1536, patch_size=2, in_channels=12, out_channels=None, qk_norm="rms_norm",
-        text_embed_dim=4096, time_embed_dim=256, activation_fn="swiglu", max_sequence_length=256,
-    ),
-    "vae": dict(
-        _class_name="AutoencoderKLMochi", in_channels=15, out_channels=3, latent_channels=12,
-        encoder_block_out_channels=[64, 128, 256, 384], decoder_block_out_channels=[128, 256, 512, 768],
-        layers_per_block=[3, 3, 4, 6, 3], temporal_expansions=[1, 2, 3], spatial_expansions=[2, 2, 2],
-        add_attention_block=[False, True, True, True, True], act_fn="silu", scaling_factor=1.0,
-        latents_mean=[
-            -0.06730895953510081, -0.038011381506090416, -0.07477820912866141, -0.05565264470995561,
-            0.012767231469026969, -0.04703542746246419, 0.043896967884726704, -0.09346305707025976,
-            -0.09918314763016893, -0.008729793427399178, -0.011931556316503654, -0.0321993391887285,
-        ],
-        latents_std=[
-            0.9263795028493863, 0.9248894543193766, 0.9393059390890617, 0.959253732819592,
-            0.8244560132752793, 0.917259975397747, 0.9294154431013696, 1.3720942357788521,
-            0.881393668867029, 0.9168315692124348, 0.9185249279345552, 0.9274757570805041,
-        ],
-    ),
-}  # fmt: skip
 # What the models work on in torch first: .conv.weight in Mochi's decoder, the others in that of stills
 ON_HOST = ("relative_attention_bias", ".conv.weight", "conv1.weight", "conv2.weight",
            "conv_in.weight", "conv_out.weight")  # fmt: skip
@@ -145,8 +118,7 @@ def dry_run(
     weights = Shapes(reference_shapes(part, config))
     request = {} if part == "text_encoder" else dict(frames=frames, height=height, width=width)
     if part == "transformer":
-        num_bytes = 2 * sum(map(math.prod, weights.shapes.values()))
-        request["fsdp"] = cut_over_sp(find_system(system), num_bytes) if fsdp is None else fsdp
+        request["fsdp"] = cut_over_sp(find_system(system), weights.num_bytes) if fsdp is None else fsdp
     with contextlib.redirect_stdout(None):  # of opening the mesh
         return run_on(system, measure, part, weights, config, request, numerics=False)
 
@@ -154,8 +126,9 @@ def dry_run(
 class Shapes:
     """Weights for a dry run: tensors on torch's meta device, which has no memory."""
 
-    def __init__(self, shapes: dict[str, tuple[int, ...]]):
-        self.shapes = shapes
+    def __init__(self, shapes: dict[str, tuple[int, ...]], config: dict | None = None):
+        self.shapes, self.config = shapes, config
+        self.num_bytes = 2 * sum(map(math.prod, shapes.values()))  # on the mesh, in bfloat16
 
     def __getitem__(self, name: str) -> torch.Tensor:
         device = "cpu" if any(part in name for part in ON_HOST) else "meta"
@@ -167,10 +140,15 @@ def measure(mesh, part: str, weights, config: dict, request: dict, load=None) ->
 
     load: (mesh, weights, config, **request) -> what runs it once; one of Mochi's LOADERS unless given.
     """
+    load = load or LOADERS[part]
+    return measured(mesh, part, request, lambda: load(mesh, weights, config, **request), allocated(mesh))
+
+
+def measured(mesh, part: str, request: dict, load, before: int) -> Need:
+    """load() -> what runs it once. before: bytes that were given away before, and do not count."""
     after_loading, history, error = None, [], None
-    before = allocated(mesh)
     try:
-        run = (load or LOADERS[part])(mesh, weights, config, **request)
+        run = load()
         after_loading = allocated(mesh) - before
         with follow(mesh, history):
             run()
@@ -180,6 +158,62 @@ def measure(mesh, part: str, weights, config: dict, request: dict, load=None) ->
         error = words_of(refusal)
     history = [size - before for size in history]
     return Need(mesh.system.name, part, request, after_loading, history, mesh.system.dram_bytes, error)
+
+
+def whole_program(
+    system: str,
+    *,
+    frames: int = 163,
+    height: int = 480,
+    width: int = 848,
+    fsdp: bool | None = None,
+    frees_denoiser: bool | None = None,
+    configs: dict[str, dict] | None = None,
+) -> list[Need]:
+    """Mochi from two prompts to the video in one fresh process -> what each stage takes, with all that is there then.
+
+    A stage's `weights` are what is on the chips when it begins: the three models, unless one was freed, and what the
+    stages before left, such as prompts and tables of positions. Where not even the models fit, no stage does.
+    A stage that does not fit does not keep the next from being tried.
+
+    frees_denoiser: whether it leaves the chips before decoding; as the pipeline does on that system unless given.
+    configs: of another Mochi than the real one. The rest as in dry_run, and it raises as dry_run does.
+    """
+    find_system(system)
+    check_request(frames, height, width, steps=2)
+    frees = FREES.get(system, ()) if frees_denoiser is None else ("transformer",) * frees_denoiser
+    size = dict(frames=frames, height=height, width=width)
+    with contextlib.redirect_stdout(None):
+        return run_on(system, stages, configs or REAL, size, fsdp, frees, numerics=False)
+
+
+def stages(mesh, configs: dict[str, dict], size: dict, fsdp: bool | None, frees: tuple[str, ...]) -> list[Need]:
+    """whole_program's on an open mesh"""
+    before, prompts, made = allocated(mesh), [], []
+    weights = {part: Shapes(reference_shapes(part, config), config) for part, config in configs.items()}
+    ids, mask = torch.zeros(1, MAX_TOKENS, dtype=torch.int64), torch.ones(1, MAX_TOKENS)
+    hidden = torch.zeros(1, MAX_TOKENS, configs["transformer"]["text_embed_dim"])
+    noise = latents(configs["transformer"]["in_channels"], **size)
+
+    def load():
+        made.append(Parts(mesh, weights, fsdp))
+        return encode
+
+    def encode():
+        for _ in ("wanted", "unwanted"):
+            made[0].text_encoder(ids, mask)
+            prompts.append(made[0].transformer.prompt(hidden, mask))
+
+    def make_room():
+        prompts.clear()
+        made[0].free(*frees)
+        return lambda: made[0].decoder(noise)
+
+    first = measured(mesh, "text_encoder", size, load, before)
+    if not made:
+        return [dataclasses.replace(first, part=part) for part in MOCHI.parts]
+    second = measured(mesh, "transformer", size, lambda: lambda: made[0].transformer(noise, prompts[0], 500.0), before)
+    return [first, second, measured(mesh, "vae", size, make_room, before)]
 
 
 def text_encoder(mesh, weights, config):

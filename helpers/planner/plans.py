@@ -24,47 +24,9 @@ from helpers.mesh import run_on
 from helpers.planner.memory import Need, Shapes, aligned, gigabytes, measure
 from helpers.planner.mirror import mirrored
 from helpers.planner.published import timing
+from helpers.planner.real import STILLS as REAL
 from ttnn_emulator.systems import find_system
 
-# The real models' config.json. What all have in common, a head for each layer, Medium's second attention in the first
-# layers, the tables of positions, and the decoder, SDXL's with 16 latent channels: huggingface/diffusers
-# scripts/convert_sd3_to_diffusers.py@3ab805a6. Large, and the 333 tokens of text, 77 of CLIP and 256 of T5:
-# tenstorrent/tt-metal models/tt_dit/tests/models/sd35/test_transformer_sd35.py@28df7835.
-# The UNets: what differs from the defaults of diffusers 0.42.1's UNet2DConditionModel. SD 1.4:
-# CompVis/stable-diffusion configs/stable-diffusion/v1-inference.yaml@36de52cb. SDXL: Stability-AI/generative-models
-# configs/inference/sd_xl_base.yaml@3df5c81a; 2816 is 1280 of the pooled text and 6 numbers of 256.
-BOTH = dict(
-    _class_name="SD3Transformer2DModel", sample_size=128, patch_size=2, in_channels=16, out_channels=16,
-    attention_head_dim=64, joint_attention_dim=4096, pooled_projection_dim=2048, qk_norm="rms_norm",
-)  # fmt: skip
-REAL = {
-    "sd14": dict(
-        _class_name="UNet2DConditionModel", sample_size=64, block_out_channels=[320, 640, 1280, 1280],
-        cross_attention_dim=768, attention_head_dim=8,
-    ),
-    "sdxl": dict(
-        _class_name="UNet2DConditionModel", sample_size=128, block_out_channels=[320, 640, 1280],
-        down_block_types=["DownBlock2D", "CrossAttnDownBlock2D", "CrossAttnDownBlock2D"],
-        up_block_types=["CrossAttnUpBlock2D", "CrossAttnUpBlock2D", "UpBlock2D"],
-        transformer_layers_per_block=[1, 2, 10], attention_head_dim=[5, 10, 20],  # heads, in spite of the name
-        cross_attention_dim=2048, use_linear_projection=True, addition_embed_type="text_time",
-        addition_time_embed_dim=256, projection_class_embeddings_input_dim=2816,
-    ),
-    "sd35_medium": BOTH | dict(
-        num_layers=24, num_attention_heads=24, caption_projection_dim=1536, pos_embed_max_size=384,
-        dual_attention_layers=list(range(13)),
-    ),
-    "sd35_large": BOTH | dict(
-        num_layers=38, num_attention_heads=38, caption_projection_dim=2432, pos_embed_max_size=192,
-        dual_attention_layers=[],
-    ),
-    "vae": dict(
-        _class_name="AutoencoderKL", latent_channels=16, out_channels=3, block_out_channels=[128, 256, 512, 512],
-        layers_per_block=2, norm_num_groups=32, down_block_types=["DownEncoderBlock2D"] * 4,
-        up_block_types=["UpDecoderBlock2D"] * 4, use_quant_conv=False, use_post_quant_conv=False,
-        scaling_factor=1.5305, shift_factor=0.0609,
-    ),
-}  # fmt: skip
 TITLES = {"sd14": "SD 1.4", "sdxl": "SDXL", "sd35_medium": "SD 3.5 Medium", "sd35_large": "SD 3.5 Large"}
 FORMATS = {"bfloat16": ttnn.bfloat16, "bfloat8_b": ttnn.bfloat8_b}  # of the weights of matmuls and convolutions
 TOKENS, CLIP_TOKENS = 333, 77
