@@ -115,12 +115,12 @@ class Attention:
         self.qkv = ColumnParallel(mesh, fused_by_chip([rows("to_q"), rows("to_k"), rows("to_v")], tp))
         out = widened(weights[prefix + "to_out.0.weight"].T, heads, wide).T
         self.out = RowParallel(mesh, out, weights[prefix + "to_out.0.bias"])
-        self.program = attention_program(mesh.compute_with_storage_grid_size())
+        self.grid = mesh.compute_with_storage_grid_size()
 
     def __call__(self, x):
         q, k, v = ttnn.experimental.nlp_create_qkv_heads(self.qkv(x), num_heads=self.heads, transpose_k_heads=False)
         mixed = ttnn.transformer.scaled_dot_product_attention(
-            q, k, v, is_causal=False, scale=self.scale, program_config=self.program
+            q, k, v, is_causal=False, scale=self.scale, program_config=attention_program(self.grid, q.shape[-2])
         )
         return self.out(ttnn.experimental.nlp_concat_heads(mixed))
 

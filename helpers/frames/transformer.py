@@ -148,11 +148,12 @@ class Attention:
     def __init__(self, mesh, weights, prefix: str, config):
         self.stream = Stream(mesh, weights, prefix, config, ("to_q", "to_k", "to_v"), ("norm_q", "norm_k"))
         self.out = RowParallel(mesh, weights[prefix + "to_out.0.weight"], weights[prefix + "to_out.0.bias"])
-        self.program = attention_program(mesh.compute_with_storage_grid_size())
+        self.grid = mesh.compute_with_storage_grid_size()
 
     def __call__(self, x):
         q, k, v = self.stream(x)
-        mixed = ttnn.transformer.scaled_dot_product_attention(q, k, v, is_causal=False, program_config=self.program)
+        program = attention_program(self.grid, q.shape[-2])
+        mixed = ttnn.transformer.scaled_dot_product_attention(q, k, v, is_causal=False, program_config=program)
         return self.out(ttnn.experimental.nlp_concat_heads(mixed))
 
 
@@ -170,8 +171,10 @@ class JointAttention(Attention):
 
     def __call__(self, x, context):
         """x (1, 1, N, D) and context (1, 1, L, D) -> the same"""
+        q, k, v = self.stream(x)
+        program = attention_program(self.grid, q.shape[-2])
         mixed, mixed_text = ttnn.transformer.joint_scaled_dot_product_attention(
-            *self.stream(x), *self.text_stream(context), joint_strategy="rear", program_config=self.program
+            q, k, v, *self.text_stream(context), joint_strategy="rear", program_config=program
         )
         mixed_text = self.text_out(ttnn.experimental.nlp_concat_heads(mixed_text)) if self.text_out else None
         return self.out(ttnn.experimental.nlp_concat_heads(mixed)), mixed_text

@@ -87,10 +87,16 @@ class RMSNorm:
         return ttnn.rms_norm(x, weight=self.weight, epsilon=self.eps)
 
 
-def attention_program(grid) -> ttnn.SDPAProgramConfig:
-    """Attention on a grid of cores, a tile of queries and a tile of keys at a time."""
+# Queries and keys that a core takes at a time, at most: what tt-metal's Mochi takes on every system
+# (models/tt_dit/models/transformers/attention_mochi.py@79925a3f). Small chunks are slow (helpers/planner/rates.py).
+CHUNKS = 128, 512
+
+
+def attention_program(grid, length: int) -> ttnn.SDPAProgramConfig:
+    """Attention on a grid of cores; each takes a chunk of queries and a chunk of keys, of `length` at most."""
+    queries, keys = (max(TILE, min(most, length // TILE * TILE)) for most in CHUNKS)
     return ttnn.SDPAProgramConfig(
-        compute_with_storage_grid_size=grid, q_chunk_size=TILE, k_chunk_size=TILE, exp_approx_mode=False
+        compute_with_storage_grid_size=grid, q_chunk_size=queries, k_chunk_size=keys, exp_approx_mode=False
     )
 
 

@@ -57,7 +57,7 @@ class Sequence:
             v,
             *text,
             joint_strategy="rear",
-            program_config=attention_program(self.mesh.compute_with_storage_grid_size()),
+            program_config=attention_program(self.mesh.compute_with_storage_grid_size(), self.length),
         )
         return self.padded(out), text_out
 
@@ -71,7 +71,7 @@ class Sequence:
             persistent_output_buffer_v=self.gathered[1],
             joint_strategy="rear",
             logical_n=self.length,
-            program_config=attention_program(ttnn.CoreCoord(self.cores.x, sending_row)),
+            program_config=attention_program(ttnn.CoreCoord(self.cores.x, sending_row), q.shape[-2]),
             dim=2,
             multi_device_global_semaphore=self.semaphores,
             num_links=1,

@@ -28,6 +28,7 @@ from helpers.mochi.pipeline import MAX_TOKENS, PER_LATENT, PER_LATENT_SIDE, chec
 from helpers.mochi.t5 import T5Encoder
 from helpers.mochi.transformer import Transformer
 from helpers.mochi.vae import Decoder
+from helpers.planner.calls import Calls, counted, listening
 from helpers.planner.real import MOCHI as REAL
 from ttnn_emulator.systems import find_system
 
@@ -47,6 +48,7 @@ class Need:
     history: list[int] = field(repr=False)  # after each op of one forward pass, weights included
     capacity: int  # DRAM of one chip that ttnn offers
     error: str | None  # ttnn's own words where it does not fit
+    calls: Calls = field(repr=False)  # of that pass
 
     @property
     def fits(self) -> bool:
@@ -146,18 +148,19 @@ def measure(mesh, part: str, weights, config: dict, request: dict, load=None) ->
 
 def measured(mesh, part: str, request: dict, load, before: int) -> Need:
     """load() -> what runs it once. before: bytes that were given away before, and do not count."""
-    after_loading, history, error = None, [], None
+    after_loading, history, error, heard = None, [], None, []
     try:
         run = load()
         after_loading = allocated(mesh) - before
-        with follow(mesh, history):
+        with follow(mesh, history), listening(mesh) as heard:
             run()
     except RuntimeError as refusal:
         if "Out of Memory" not in str(refusal):
             raise
         error = words_of(refusal)
     history = [size - before for size in history]
-    return Need(mesh.system.name, part, request, after_loading, history, mesh.system.dram_bytes, error)
+    capacity = mesh.system.dram_bytes
+    return Need(mesh.system.name, part, request, after_loading, history, capacity, error, counted(heard))
 
 
 def whole_program(

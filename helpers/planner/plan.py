@@ -17,13 +17,15 @@ from helpers.mesh import run_on
 from helpers.mochi.parts import FREES
 from helpers.mochi.pipeline import check_request
 from helpers.planner.calls import FOLDER, recorded
-from helpers.planner.memory import UNSEEN, Need, aligned, gigabytes, stages_of
+from helpers.planner.memory import Need, aligned, gigabytes
+from helpers.planner.memory import stages as stages_of
 from helpers.planner.predict import Pass
 from helpers.planner.real import MOCHI
 from ttnn_emulator.systems import System, find_system
 
 MODELS, PROGRAMS = ("mochi-1",), ("ours", "tt-metal")
 RECORDED = dict(frames=(163, 168), height=480, width=848)  # tt-metal's program was recorded at this size only
+UNSEEN = "(not seen)"
 PARTS = {"text_encoder": "encode", "transformer": "denoise", "vae": "decode"}
 
 
@@ -79,9 +81,7 @@ class Plan:
     def if_traced(self) -> "Plan":
         """The same without a host that sends each call to each chip."""
         traced = lambda once: once and dataclasses.replace(once, traced=True)
-        return dataclasses.replace(
-            self, stages=tuple(dataclasses.replace(s, once=traced(s.once)) for s in self.stages)
-        )
+        return dataclasses.replace(self, stages=tuple(dataclasses.replace(s, once=traced(s.once)) for s in self.stages))
 
     def __str__(self) -> str:
         asked = ", ".join(f"{name} {value}" for name, value in self.request.items())
@@ -211,7 +211,5 @@ def table(plans: list[Plan]) -> str:
         span = f"{one.low:.0f}-{one.high:.0f}" if one.seconds else "-"
         seconds = f"{one.seconds:.0f}" if one.seconds else "-"
         verdict = {True: "yes", False: "no", None: "?"}[one.fits]
-        rows.append(
-            (one.system.name, str(one.request["frames"]), verdict, seconds, span, one.stages[1].bound)
-        )
+        rows.append((one.system.name, str(one.request["frames"]), verdict, seconds, span, one.stages[1].bound))
     return aligned([head, *rows])
