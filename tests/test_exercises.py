@@ -1,6 +1,7 @@
 """Every exercise of the series: the reference is right, each named mistake is recognised, nothing blocks."""
 
 import importlib
+import inspect
 import linecache
 import pkgutil
 import re
@@ -11,7 +12,9 @@ import torch
 import ttnn
 
 from helpers import collectives, exercises
-from helpers.exercises import Exercise
+from helpers.collectives import all_gather, reduce_scatter
+from helpers.exercises import Exercise, overview
+from helpers.exercises import decode as decode_exercises
 from helpers.exercises import denoise as denoise_exercises
 from helpers.exercises import mesh as mesh_exercises
 from helpers.exercises.verdict import same
@@ -20,12 +23,7 @@ from helpers.tensors import replicate
 from helpers.words import RIGHT, WRONG
 
 MODULES = [importlib.import_module(f"helpers.exercises.{m.name}") for m in pkgutil.iter_modules(exercises.__path__)]
-EXERCISES = {
-    f"{module.__name__.rpartition('.')[2]}.{name}": value
-    for module in MODULES
-    for name, value in vars(module).items()
-    if isinstance(value, Exercise)
-}
+EXERCISES = {value.key: value for module in MODULES for value in vars(module).values() if isinstance(value, Exercise)}
 MISTAKES = [(name, mistake) for name, exercise in EXERCISES.items() for mistake in exercise.mistakes]
 
 
@@ -51,9 +49,28 @@ def test_each_mistake_is_recognised_by_name(mesh, name, mistake):
     assert not verdict.right and verdict.words == f"{exercise.name} is not right yet: {mistake}"
 
 
-def test_there_are_at_least_three_mistakes_for_each():
-    assert len(EXERCISES) >= 4
-    assert all(len(exercise.mistakes) >= 3 for exercise in EXERCISES.values())
+def test_there_are_at_least_three_mistakes_and_a_discussion_for_each():
+    assert len(EXERCISES) >= 34
+    assert [key for key, exercise in EXERCISES.items() if len(exercise.mistakes) < 3] == []
+    assert [key for key, exercise in EXERCISES.items() if len(exercise.discussion) < 100] == []
+
+
+def test_answers_fit_a_notebook():
+    answers = [line for exercise in EXERCISES.values() for line in inspect.getsource(exercise.reference).splitlines()]
+    assert [line for line in answers if len(line) > 95] == []
+
+
+def test_the_picture_of_progress_has_every_exercise():
+    assert sorted(key for keys in overview.exercises_of().values() for key in keys) == sorted(EXERCISES)
+
+
+def test_right_values_that_cost_too_much_are_told_the_bytes(mesh):
+    """A way that nobody has thought of: the tokens once around too often."""
+    check = mesh_exercises.mlp_in_slices
+    said = wrong(check, lambda x, u, d: check.reference(reduce_scatter(all_gather(x, 3, "sp"), 3, "sp"), u, d))
+    assert "Each chip should hold" in said or "wrong on" in said
+    twice = lambda x, u, d: (collectives.all_gather(x, 2, "sp"), check.reference(x, u, d))[1]
+    assert wrong(check, twice).endswith("28,672 bytes go over the busiest link along sp, and 0 are enough.")
 
 
 @pytest.mark.parametrize("name", EXERCISES)
@@ -117,7 +134,7 @@ def test_plain_tensors_are_told_apart_by_shape_and_then_by_value(mesh):
 
 
 def test_whole_numbers_are_whole(mesh):
-    said = wrong(mesh_exercises.all_gather_bytes, lambda b, n, r: float(b * (n - 1) // (1 + r)))
+    said = wrong(decode_exercises.frames_of, lambda k: tuple(map(float, decode_exercises.frames_of.reference(k))))
     assert "Whole numbers are wanted" in said
     said = wrong(mesh_exercises.slice_of, lambda n, m, a, c: (n / m[a] * c[a], n / m[a] * (c[a] + 1)))
     assert "Whole numbers are wanted" in said

@@ -8,7 +8,7 @@ import ttnn
 
 from helpers.collectives import all_reduce
 from helpers.exercises import Exercise
-from helpers.exercises.mesh import on_chips
+from helpers.exercises.inputs import on_chips
 from helpers.mesh import current_mesh
 from helpers.tensors import shard
 
@@ -79,8 +79,8 @@ def halo_bytes_cases():
 def whole_statistics(counts, means, variances):
     total = sum(counts)
     mean = sum(n * m for n, m in zip(counts, means)) / total
-    variance = sum(n * (v + (m - mean) ** 2) for n, m, v in zip(counts, means, variances)) / total
-    return mean, variance
+    squares = [v + (m - mean) ** 2 for m, v in zip(means, variances)]  # from the whole's mean
+    return mean, sum(n * square for n, square in zip(counts, squares)) / total
 
 
 def whole_mean(counts, means):
@@ -101,7 +101,8 @@ def statistics_cases():
 
 
 def frame_norm(x, chips):
-    mean = lambda y: ttnn.multiply(all_reduce(ttnn.mean(y, dim=2, keepdim=True), "tp"), 1 / chips)
+    own = lambda y: ttnn.mean(y, dim=2, keepdim=True)
+    mean = lambda y: ttnn.multiply(all_reduce(own(y), "tp"), 1 / chips)
     x = ttnn.subtract(x, mean(x))
     return ttnn.multiply(x, ttnn.rsqrt(ttnn.add(mean(ttnn.multiply(x, x)), 1e-5)))
 

@@ -218,8 +218,7 @@ real_keys = Exercise(
     ),
     discussion=(
         "Padding is all at the end, so at most one chip has a block with both kinds. A list of masks, chip by chip, "
-        "would work too; this count is what the chip's kernel wants, because a block without any real key can be "
-        "skipped."
+        "would work too; a count also says which blocks could be skipped."
     ),
 )
 

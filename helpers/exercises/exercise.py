@@ -11,7 +11,7 @@ from helpers.exercises import reward, stopped
 from helpers.exercises.verdict import Verdict, difference, named, outcome, same
 from helpers.mesh import current_mesh, label, run_on
 from helpers.words import OPEN, RIGHT, WRONG, say
-from ttnn_emulator.traffic import Traffic
+from ttnn_emulator.traffic import Sent, Traffic
 
 
 @dataclass
@@ -30,6 +30,7 @@ class Exercise:
     hints: tuple[str, str, str]
     discussion: str = ""  # shown with the answer: why it is so, what else would work
     needs_mesh: bool = False  # at least 2x2, or most mistakes could not be seen
+    counts_traffic: bool = False  # cases' outcomes are (values, AtMost): what it sends counts, too
 
     @property
     def key(self) -> str:
@@ -48,24 +49,29 @@ class Exercise:
         return attempt if verdict.right else self.reference
 
     def judge(self, attempt: Callable) -> Verdict:
-        cases, sent = self.cases(), current_mesh().traffic.sent
-        before = len(sent)
+        cases = self.cases()
         try:
-            results = [outcome(attempt(*args)) for args, _ in cases]
+            ran = [run(attempt, args) for args, _ in cases]
         except Exception as error:
             words = f"{self.name} stopped with {stopped.message_of(error)}"
             return Verdict(False, words, places=tuple(stopped.places_of(error, attempt)))
-        links = Traffic("", sent[before:]).by_link()
-        if any(result is ... for result in results):
+        returned = [result for result, _ in ran]
+        if any(result is ... for result in returned):
             return Verdict(False, f"{self.name} is yours to write: it returns nothing yet.", begun=False)
-        if any(result is None for result in results):
-            return Verdict(False, f"{self.name} is not right yet: {self.without_return(results, cases)}")
+        if any(result is None for result in returned):
+            return Verdict(False, f"{self.name} is not right yet: {self.without_return(returned, cases)}")
+        results = [self.compared(result, calls) for result, calls in ran]
         if all(same(result, right) for result, (_, right) in zip(results, cases)):
+            links = Traffic("", [call for _, calls in ran for call in calls]).by_link()
             return Verdict(True, f"{self.name} is right.", links=links, by=label(current_mesh()))
         for mistake, function in self.mistakes.items():
-            if all(same(result, outcome(function(*args))) for result, (args, _) in zip(results, cases)):
+            if all(same(result, self.compared(*run(function, args))) for result, (args, _) in zip(results, cases)):
                 return Verdict(False, f"{self.name} is not right yet: {mistake}")
         return Verdict(False, f"{self.name} is not right yet. {difference(results, cases, self.reference)}")
+
+    def compared(self, result, calls: list[Sent]):
+        """What of one case is held against the right outcome"""
+        return (result, Traffic("", calls).by_axis()) if self.counts_traffic else result
 
     def without_return(self, results: list, cases: list) -> str:
         """A function that ends without `return` gives None: always, or on one way through it."""
@@ -98,6 +104,13 @@ class Exercise:
         answers.keep_help(self.key)
         print(textwrap.dedent(inspect.getsource(self.reference)))
         say(self.discussion)
+
+
+def run(function: Callable, args: tuple) -> tuple[object, list[Sent]]:
+    """What came of one case, and the calls in which chips exchanged data"""
+    sent = current_mesh().traffic.sent
+    before = len(sent)
+    return outcome(function(*args)), sent[before:]
 
 
 @contextlib.contextmanager

@@ -45,7 +45,7 @@ def exercises_of() -> dict[str, list[str]]:
         notebook = re.match(r'"""The exercises of notebook (\d\d)', source)
         if notebook:
             names = re.findall(r"^(\w+) = Exercise\(", source, re.MULTILINE)
-            found[notebook[1]] = [f"{path.stem}.{name}" for name in names]
+            found.setdefault(notebook[1], []).extend(f"{path.stem}.{name}" for name in names)
     return dict(sorted(found.items()))
 
 
@@ -70,7 +70,7 @@ def draw_exercises(axes, kept: dict) -> None:
         axes.plot([], [], marker, color=colour, label=name, ms=8, mec=INK, mew=0.6)
     done = sum(row["right"] for row in kept.values())
     axes.set_title(f"Exercises: {done} of {sum(map(len, notebooks.values()))} right", fontsize=12)
-    axes.set(yticks=range(len(notebooks)), yticklabels=notebooks, ylabel="notebook", xlabel="exercise, in its order")
+    axes.set(yticks=range(len(notebooks)), yticklabels=notebooks, ylabel="notebook", xlabel="exercise")
     axes.set(xticks=range(1, 1 + max(map(len, notebooks.values()))), ylim=(len(notebooks) - 0.4, -0.6))
     axes.spines[:].set_visible(False)
     axes.legend(frameon=False, fontsize=9, loc="upper center", bbox_to_anchor=(0.5, -0.12), ncols=2)

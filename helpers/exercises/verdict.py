@@ -23,6 +23,10 @@ class Verdict:
     by: str = ""  # on which mesh
 
 
+class AtMost(dict):
+    """axis -> bytes over the busiest link that are enough: what an exercise that counts traffic allows."""
+
+
 def outcome(result):
     """What of a result counts: of a tensor on the mesh, what every chip holds, (chips, ...)."""
     if isinstance(result, ttnn.Tensor):
@@ -38,6 +42,8 @@ def same(result, right) -> bool:
         return torch.allclose(result.float(), right.float(), rtol=0, atol=0.02 * right.abs().max().item())
     if isinstance(right, float):
         return isinstance(result, (int, float)) and math.isclose(result, right, rel_tol=1e-6)
+    if isinstance(right, AtMost):
+        return all(sent <= right.get(axis, 0) for axis, sent in result.items())
     if isinstance(right, tuple):
         return isinstance(result, tuple) and len(result) == len(right) and all(map(same, result, right))
     return type(result) is type(right) and result == right
@@ -46,13 +52,22 @@ def same(result, right) -> bool:
 def difference(results: list, cases: list, function: Callable) -> str:
     """What the first wrong result should have been. Arguments have the names that `function` gives them."""
     (args, right), result = next((case, r) for case, r in zip(cases, results) if not same(r, case[1]))
-    if any(isinstance(arg, ttnn.Tensor) for arg in args):
+    if isinstance(right, tuple) and isinstance(right[-1], AtMost):
+        (result, sent), (right, enough) = result, right
+        if same(result, right):
+            return f"The values are right. {too_much(sent, enough)}"
+    if any(isinstance(arg, (ttnn.Tensor, ttnn.MeshDevice)) for arg in args):
         return difference_on_mesh(result, right)
     if "tensor" in sort_of(right):
         wanted, found = sort_of(right), sort_of(result)
         return "The shapes are right, the values are not." if wanted == found else f"Wanted: {wanted}. Got: {found}."
     whole = " Whole numbers are wanted: divide with //." if result == right else ""
     return f"For {named(args, function)} it should give {right}, and gave {result}.{whole}"
+
+
+def too_much(sent: dict[str, int], enough: AtMost) -> str:
+    axis = next(axis for axis, size in sent.items() if size > enough.get(axis, 0))
+    return f"{sent[axis]:,} bytes go over the busiest link along {axis}, and {enough.get(axis, 0):,} are enough."
 
 
 def named(args: tuple, function: Callable) -> str:
