@@ -18,6 +18,7 @@ import ttnn
 import yaml
 
 import ttnn_emulator
+from helpers.words import say
 from ttnn_emulator.session import end_in_time
 from ttnn_emulator.systems import System, find_system
 from ttnn_emulator.traffic import Traffic
@@ -68,7 +69,7 @@ def open_mesh(system: str = "galaxy", *, backend: str | None = None, numerics: b
     _mesh = _open(system, backend, numerics)
     _mesh.system, _mesh.backend, _mesh.numerics = system, backend, numerics
     _mesh.users = 1  # how many open_mesh calls have not been left
-    print(f"{label(_mesh)}: {EXPLAINED[backend]}")
+    say(f"{label(_mesh)}: {EXPLAINED[backend]}")
     return _mesh
 
 

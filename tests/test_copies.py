@@ -5,6 +5,7 @@ import json
 import nbformat
 import pytest
 
+from helpers import answers
 from tools import copies, lab
 from tools.series import ROOT
 
@@ -59,6 +60,15 @@ def test_copies_show_no_output_and_originals_keep_theirs(course):
     assert [cell.outputs for cell in copy.cells[1:]] == [[], []] and copy.cells[2].execution_count is None
     assert "42" in (course[0] / "01_toy.ipynb").read_text()
     assert "| 01 | [Toy](01_toy.ipynb) | 25 minutes | not begun |" in page(course)
+
+
+def test_the_file_for_answers_is_begun_once(course):
+    make(course)
+    kept = course[1] / answers.FILE
+    assert kept.read_text() == answers.EMPTY and f"kept in `{answers.FILE}`" in page(course)
+    kept.write_text('{"exercises": {"mesh.mlp": {}}, "predictions": {}}')
+    make(course)
+    assert "mesh.mlp" in kept.read_text() and not (course[0] / answers.FILE).exists()
 
 
 def test_a_second_time_leaves_answers_and_counts_them(course):

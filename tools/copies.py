@@ -15,6 +15,7 @@ from pathlib import Path
 
 import nbformat
 
+from helpers import answers
 from tools.notebooks import VOLATILE
 from tools.notebooks import read as read_original
 from tools.series import ROOT, choose
@@ -107,26 +108,29 @@ def put_aside(path: Path) -> Path:
 
 
 def make(originals: list[Path], work: Path) -> list[str]:
-    """Copies what is not there yet, renews what nobody has touched, writes the page to choose from.
+    """Copies what is not there yet, renews what nobody has touched, writes the page to choose from, begins the file in
+    which a learner's answers are kept.
 
     -> a line for each copy that is older than its original and has answers in it.
     """
     work.mkdir(parents=True, exist_ok=True)
+    if not (work / answers.FILE).exists():
+        (work / answers.FILE).write_text(answers.EMPTY)
     stale, rows = [], []
     for path in originals:
         original, copy = read_original(path), work / path.name
         if not copy.exists():
             write(copy, fresh(original))
         notebook = read(copy)
-        answers = sum(map(own, notebook.cells))
-        if outdated(notebook, original) and not answers:
+        written = sum(map(own, notebook.cells))
+        if outdated(notebook, original) and not written:
             write(copy, fresh(original))
         elif outdated(notebook, original):
             stale.append(
                 f"{copy.name} is older than its original. `make renew ONLY={path.stem[:2]}` takes over what is new "
                 "and keeps your answers."
             )
-        rows.append(row(path.name, original, answers, stale=outdated(read(copy), original)))
+        rows.append(row(path.name, original, written, stale=outdated(read(copy), original)))
     (work / PAGE).write_text("\n".join([*HEAD, *rows, *(f"\n{line}" for line in stale), *FOOT]) + "\n")
     return stale
 
@@ -144,15 +148,18 @@ FOOT = [
     "",
     "These are copies without outputs: predict first, then run. The notebooks as they look when run are made by "
     "`make series`, in `runs/`.",
+    "",
+    f"Your predictions and exercises are kept in `{answers.FILE}`, beside them and nowhere else. `progress()` at the "
+    "end of a notebook draws it. Delete it to begin again.",
 ]
 
 
-def row(name: str, original, answers: int, stale: bool) -> str:
+def row(name: str, original, written: int, stale: bool) -> str:
     """A notebook's line on the page: title and minutes stand in its first cell."""
     head = original.cells[0].source
     title = re.search(r"^# (.+)", head, re.MULTILINE)
     minutes = re.search(r"about (\d+ minutes)", head)
-    yours = f"{answers} cell{'s' * (answers != 1)} of yours" if answers else "not begun"
+    yours = f"{written} cell{'s' * (written != 1)} of yours" if written else "not begun"
     said = f"{yours}, older than its original" if stale else yours
     return f"| {name[:2]} | [{title[1] if title else name}]({name}) | {minutes[1] if minutes else ''} | {said} |"
 

@@ -133,6 +133,10 @@ noise_shape = Exercise(
         "Frames: the first one alone, then always six together. How many groups are 31 frames?",
         "(frames - 1) // 6 + 1, and 8 pixels for each row and column.",
     ),
+    discussion=(
+        "Patches are no matter of the noise: the transformer makes them from latents. The shape is all that the frame "
+        "count, the height and the width are used for; from here on everything follows from the noise."
+    ),
 )  # fmt: skip
 
 
@@ -176,6 +180,11 @@ denoise = Exercise(
         "Ask the model with both prompts for the same latents. Go from the unwanted flow past the wanted one.",
         "flow = without + guidance * (with_it - without); latents = latents + (after - sigma) * flow",
     ),
+    discussion=(
+        "pairwise(sigmas) gives each step with its next sigma, so n steps need n + 1 of them, the last one at 1. "
+        "Making both passes as one batch of two would be the same; in parallel on two halves of the mesh it would "
+        "take half the time."
+    ),
 )
 
 clip_bytes = Exercise(
@@ -202,6 +211,11 @@ clip_bytes = Exercise(
         "What happens once, what happens once for each text, what happens in every step?",
         "With guidance there are two texts, and both are asked in every step.",
         "texts * encode + steps * texts * one_pass + decode, with 2 texts if guidance > 1.",
+    ),
+    discussion=(
+        "Encoding and decoding happen once a prompt and once a clip, denoising steps times. So a cheap thing in the "
+        "loop beats a dear one outside. With guidance at 1 the second prompt is never read, and nothing has to be "
+        "encoded for it."
     ),
 )
 
@@ -232,6 +246,10 @@ tokens_on_a_chip = Exercise(
         "ttnn works in tiles of 32 tokens, and sp chips must get the same number of whole tiles.",
         "Divide by 32 * sp, round up, and give each chip 32 times that: -(-tokens // (32 * sp)) * 32.",
     ),
+    discussion=(
+        "Every chip gets equally many, in whole tiles, or the ring could not hand blocks on. Rounding the total up to "
+        "32 * sp and dividing is the same. The padding is at the end, on the last chip; it costs time and is masked."
+    ),
 )
 
 times_longer = Exercise(
@@ -253,5 +271,9 @@ times_longer = Exercise(
         "Two kinds of work: so much for each token, so much for each pair of tokens.",
         "With r times the tokens, how many times the tokens, how many times the pairs?",
         "(1 - share) * r + share * r ** 2",
+    ),
+    discussion=(
+        "Work for each token grows with their number, work for each pair with its square. So the share of attention "
+        "decides, and it grows too: for the next doubling the square counts for more."
     ),
 )

@@ -8,7 +8,7 @@ import ttnn
 
 from helpers.collectives import all_reduce
 from helpers.exercises import Exercise
-from helpers.exercises.mesh import on_chips
+from helpers.exercises.inputs import on_chips
 from helpers.mesh import current_mesh
 from helpers.tensors import shard
 
@@ -79,8 +79,8 @@ def halo_bytes_cases():
 def whole_statistics(counts, means, variances):
     total = sum(counts)
     mean = sum(n * m for n, m in zip(counts, means)) / total
-    variance = sum(n * (v + (m - mean) ** 2) for n, m, v in zip(counts, means, variances)) / total
-    return mean, variance
+    squares = [v + (m - mean) ** 2 for m, v in zip(means, variances)]  # from the whole's mean
+    return mean, sum(n * square for n, square in zip(counts, squares)) / total
 
 
 def whole_mean(counts, means):
@@ -101,7 +101,8 @@ def statistics_cases():
 
 
 def frame_norm(x, chips):
-    mean = lambda y: ttnn.multiply(all_reduce(ttnn.mean(y, dim=2, keepdim=True), "tp"), 1 / chips)
+    own = lambda y: ttnn.mean(y, dim=2, keepdim=True)
+    mean = lambda y: ttnn.multiply(all_reduce(own(y), "tp"), 1 / chips)
     x = ttnn.subtract(x, mean(x))
     return ttnn.multiply(x, ttnn.rsqrt(ttnn.add(mean(ttnn.multiply(x, x)), 1e-5)))
 
@@ -177,6 +178,10 @@ frames_of = Exercise(
         "Latent frame 1 has frames 1 to 6, latent frame 2 has 7 to 12. Where does latent frame k end?",
         "It ends before frame 6 k + 1 and starts six earlier; latent frame 0 starts at 0.",
     ),
+    discussion=(
+        "The first frame stands alone so that a single picture is a video of length one. max(0, 6 * k - 5) for the "
+        "start saves the special case. All that this notebook says about time depends on this one off-by-five."
+    ),
 )
 
 with_halo = Exercise(
@@ -208,6 +213,10 @@ with_halo = Exercise(
         "Before the first chip those two are the video's first frame, twice.",
         "Each chip gets before + part. Then before becomes (before + part)[-2:].",
     ),
+    discussion=(
+        "A chip with one frame cannot give two, so the second one comes from two chips away: walk from left to right "
+        "and keep the last two frames seen. On the chips this is two exchanges between neighbours in place of one."
+    ),
 )
 
 halo_bytes = Exercise(
@@ -224,6 +233,11 @@ halo_bytes = Exercise(
         "Over sp a chip sends two frames to the next chip: height x width x channels values each.",
         "Then it has frames + 2. Over tp it sends the top row of all of them up, and the bottom row down.",
         "2 * height * width * channels values over sp, 2 * (frames + 2) * width * channels over tp, 2 bytes each.",
+    ),
+    discussion=(
+        "Time first, then space: rows are sent after the two earlier frames have come, so those have rows to send as "
+        "well. Space first would work and send the corners the other way round. Leaving the corners out is the "
+        "mistake that no shape shows."
     ),
 )
 
@@ -254,6 +268,11 @@ whole_statistics = Exercise(
         "The mean square distance from any point c is: variance + (mean - c) squared.",
         "Take c as the mean of the whole, and average over the strips with their counts as weights.",
     ),
+    discussion=(
+        "Means add up with their counts as weights. Variances do not: what lies between the strips' means is missing. "
+        "Sending the sums of x and of x * x would also work, with one exchange in place of two, but it takes the "
+        "difference of two large numbers, which bfloat16 cannot afford."
+    ),
 )
 
 frame_norm = Exercise(
@@ -281,6 +300,11 @@ frame_norm = Exercise(
         "So the frame's mean is all_reduce(that, 'tp') times 1 / chips. You need it twice.",
         "Subtract the mean, take the mean of the squares, multiply by ttnn.rsqrt of it.",
     ),
+    discussion=(
+        "Two sums over tp, both of one number for each frame and channel: next to the halo's rows that is nothing. "
+        "The mean has to be known before the spread, so the second sum waits for the first. All chips have equally "
+        "many rows here; with strips of different heights the means would need weights."
+    ),
 )
 
 activation_bytes = Exercise(
@@ -303,5 +327,10 @@ activation_bytes = Exercise(
         "Keep frames, height and width in three variables and let each step change them.",
         "A step multiplies frames by t, height by s and width by s. Then there are c channels.",
         "After each step: 2 * frames * height * width * c.",
+    ),
+    discussion=(
+        "Each step multiplies what the one before has left, so the last one decides. That is why a decoder is cut "
+        "over chips although its weights are small, and why the order of growing matters: wide channels early, large "
+        "pictures late."
     ),
 )

@@ -112,6 +112,11 @@ count_tokens = Exercise(
         "Frame 0 makes the first latent frame, and every six of the others make one more.",
         "A token covers 16 x 16 pixels: 8 for each latent, and two latents a side.",
     ),
+    discussion=(
+        "Nothing here depends on the prompt or on the steps: the shape of the clip alone says how much work a pass "
+        "is. Counting from 1 + 162 / 6 in floats gives the same for lengths of 6 k + 1; whole numbers also say what "
+        "happens to others."
+    ),
 )
 
 rotate = Exercise(
@@ -136,6 +141,11 @@ rotate = Exercise(
         "x[..., 0::2] are the first numbers of all pairs, x[..., 1::2] the second ones.",
         "A pair (a, b), turned by an angle, is (a cos - b sin, a sin + b cos).",
         "torch.stack([first, second], -1).flatten(-2) puts the two back between each other.",
+    ),
+    discussion=(
+        "Seen as a complex number, a pair is multiplied by one of length 1, so lengths stay and only angles differ. "
+        "torch.view_as_complex does it in a line. On the chips it is a product with a small matrix that swaps "
+        "neighbours, and halves in place of neighbours would do as well, if the weights had been trained so."
     ),
 )
 
@@ -172,6 +182,11 @@ merge = Exercise(
         "That number is exp(old - new). It applies to the output and to the sum of the part.",
         "top = torch.maximum(max_1, max_2); each part times exp(its maximum - top); then add, and return all three.",
     ),
+    discussion=(
+        "Exponentials of large scores do not fit any number format, so each heap is kept relative to its own largest "
+        "score. Two heaps have two of them: bring both to the larger one first, then everything adds. It does not "
+        "matter in which order heaps arrive, which is what lets the blocks of a ring come as they like."
+    ),
 )
 
 
@@ -201,6 +216,10 @@ real_keys = Exercise(
         "From the chip's first key to the end there are length - chip * block real keys.",
         "That can be more than a block, or negative: bring it between 0 and block.",
     ),
+    discussion=(
+        "Padding is all at the end, so at most one chip has a block with both kinds. A list of masks, chip by chip, "
+        "would work too; a count also says which blocks could be skipped."
+    ),
 )
 
 euler_step = Exercise(
@@ -224,6 +243,11 @@ euler_step = Exercise(
         "s changes by following - now.",
         "Start from x, add the flow times the change of s.",
     ),
+    discussion=(
+        "The flow points from noise to picture and is the same all along a straight way, so on a straight way one "
+        "step of any size would do. The real way bends, and many small steps follow it. Methods that look twice per "
+        "step go further with fewer."
+    ),
 )
 
 guided = Exercise(
@@ -244,5 +268,10 @@ guided = Exercise(
         "Strength 0 is the flow without the prompt, strength 1 the flow with it. Between and beyond: a straight line.",
         "The direction of the line is with_prompt - without.",
         "Start from `without` and go `strength` times that direction.",
+    ),
+    discussion=(
+        "At 1 it is the flow with the prompt, at 0 the one without, and beyond 1 it goes on in the same direction. (1 "
+        "- strength) * without + strength * with_prompt is the same. It costs a second pass at each step, all the "
+        "way."
     ),
 )

@@ -125,6 +125,10 @@ shifted = Exercise(
         "The odds are sigma to (1 - sigma). Multiplied they are shift * sigma to (1 - sigma).",
         "The share is the first over the sum of both: shift * sigma / (shift * sigma + 1 - sigma).",
     ),
+    discussion=(
+        "Multiplying odds keeps 0 at 0 and 1 at 1, which multiplying the share does not. More pixels average more "
+        "noise away, so large pictures need more of it to hide the same: that is what the shift is for."
+    ),
 )
 
 stills_needed = Exercise(
@@ -146,6 +150,10 @@ stills_needed = Exercise(
         "How many frames have one still, two stills, three stills?",
         "The first still brings hold frames, every further one hold - fade.",
         "n stills have fade + n * (hold - fade) frames. Find the smallest n for seconds * fps, with math.ceil.",
+    ),
+    discussion=(
+        "n stills overlap in n - 1 fades: n * hold - (n - 1) * fade frames. Solved for n, and rounded up. Counting up "
+        "in a loop until the film is long enough gives the same and is harder to get wrong."
     ),
 )
 
@@ -176,6 +184,10 @@ box_at = Exercise(
         "What share of the way is gone at frame 0, at the last frame, and in the middle?",
         "share = frame / (frames - 1), and for each pair of edges a + share * (b - a).",
     ),
+    discussion=(
+        "frames boxes have frames - 1 steps between them, so the last frame is the end itself. np.linspace does the "
+        "same. Equal steps start and stop with a jerk; an ease-in would put a curve on share and change nothing else."
+    ),
 )
 
 temporal_attention = Exercise(
@@ -203,6 +215,11 @@ temporal_attention = Exercise(
         "Bring positions to the front, so that each position has one small matrix, (frames, channels).",
         "Of that matrix: scores of all frames with all frames, over the root of channels; softmax; times the matrix.",
         "x = x.transpose(0, 1); w = (x @ x.transpose(1, 2) / x.shape[2] ** 0.5).softmax(-1); (w @ x).transpose(0, 1)",
+    ),
+    discussion=(
+        "Positions never look at each other here, so they are the batch, and time is the sequence. reshape in place "
+        "of transpose has the same shape and mixes the two. On chips, positions are what one would cut: nothing would "
+        "have to be sent."
     ),
 )
 
@@ -232,6 +249,10 @@ flicker = Exercise(
         "How far apart are they, on average, whatever the sign?",
         "1 - np.abs(video[1:] - video[:-1]).mean()",
     ),
+    discussion=(
+        "It measures change, not wrongness: a photograph gets a full mark. So it is read together with the degree of "
+        "motion, and never alone."
+    ),
 )
 
 weight_bytes = Exercise(
@@ -253,5 +274,9 @@ weight_bytes = Exercise(
         "bfloat16: 16 bits a number, nothing else.",
         "bfloat8_b: 16 numbers are 16 bytes, and one byte for their exponent. That is 17 bytes for 16 numbers.",
         "2 * parameters, or parameters + parameters // 16.",
+    ),
+    discussion=(
+        "16 numbers share one exponent of a byte, so 17 bytes in place of 32. bfloat4_b would be 9. What is saved is "
+        "also what need not be read from memory, so speed follows size where a layer waits for its weights."
     ),
 )

@@ -173,10 +173,15 @@ def draw_link(panel, start: tuple[int, int], end: tuple[int, int], colour, width
 def link_times(messages: list[int], names=("t3000", "galaxy")) -> Figure:
     """Predicted time of one hop against the size of the message, from links, bandwidth and latency on paper."""
     figure, axes = plt.subplots(figsize=(7.2, 3.8), layout="constrained")
-    for name, colour, style in zip(names, COLOURS, ("-", "--")):
+    sides = (("-", "right", 1.3), ("--", "left", 0.7))  # how a line is drawn, and where its dot is labelled
+    for name, colour, (style, side, above) in zip(names, COLOURS, sides):
         rate = SYSTEMS[name].hop_bytes_per_s
         microseconds = [1e6 * (HOP_LATENCY_S + size / rate) for size in messages]
         axes.loglog(messages, microseconds, style, color=colour, lw=2.2, label=f"{name}: {rate / 1e9:g} GB/s")
+        even = HOP_LATENCY_S * rate  # bytes: latency and bandwidth weigh the same
+        axes.plot(even, 2e6 * HOP_LATENCY_S, "o", color=colour, ms=8, mec=INK, mew=0.6)
+        where = {"ha": side, "va": "center", "fontsize": 9, "color": INK}
+        axes.text(even, above * 2e6 * HOP_LATENCY_S, f"  {even / 1e3:.0f} kB  ", **where)
     floor = 1e6 * HOP_LATENCY_S
     axes.axhline(floor, color=LINK, lw=1, ls=":")
     axes.text(messages[-1], 1.15 * floor, f"latency of one hop: {floor:.1f} µs", ha="right", fontsize=9, color=INK)

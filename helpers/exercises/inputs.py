@@ -1,0 +1,42 @@
+"""Inputs for exercises on the mesh, what each chip should hold, and the bytes that are enough. In plain torch."""
+
+import itertools
+
+import torch
+
+from helpers.mesh import current_mesh
+
+
+def tp_and_sp() -> tuple[int, int]:
+    mesh = current_mesh()
+    return tuple(mesh.shape[mesh.system.axes[axis]] for axis in ("tp", "sp"))
+
+
+def busiest(axis: str, slice_bytes: int) -> int:
+    """Bytes over the busiest link when each chip along the axis gets all others' slices, on paper: to the last chip of
+    a line they come over one link, around a ring from both sides."""
+    mesh = current_mesh()
+    missing = (mesh.shape[mesh.system.axes[axis]] - 1) * slice_bytes
+    return missing // 2 if mesh.system.torus else missing
+
+
+def layer_inputs(seed, rows, width, hidden):
+    """x (1, 1, rows, width), w (1, 1, width, hidden), bias (1, 1, 1, hidden); sizes per chip, times chips"""
+    mesh, (tp, sp) = current_mesh(), tp_and_sp()
+    generator = torch.Generator().manual_seed(seed)
+    draw = lambda *shape: torch.randn(shape, generator=generator).bfloat16().float()
+    x, w = draw(1, 1, rows * sp, width * tp), draw(1, 1, width * tp, hidden * tp)
+    return mesh, x, w / x.shape[-1] ** 0.5, draw(1, 1, 1, hidden * tp)
+
+
+def on_chips(whole, mesh, **dims):
+    """(chips, ...) of what each chip should hold, cut from the unsharded result in plain torch"""
+    cuts = {mesh.system.axes[axis]: dim for axis, dim in dims.items()}
+
+    def part(chip):
+        held = whole
+        for index, dim in cuts.items():
+            held = held.chunk(mesh.shape[index], dim)[chip[index]]
+        return held
+
+    return torch.stack([part(chip) for chip in itertools.product(*map(range, mesh.shape))])
