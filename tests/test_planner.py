@@ -232,8 +232,17 @@ def test_one_and_two_wormhole_chips_do_not_hold_it():
     assert not denoiser.fits and denoiser.weights is denoiser.peak is None
     assert denoiser.error.startswith("Out of Memory: Not enough space to allocate") and "\n" not in denoiser.error
     assert denoiser.capacity == SYSTEMS["n150"].dram_bytes
-    assert [line.split()[-1] for line in table([denoiser, *needs]).splitlines()] == ["capacity", *4 * ["fit"]]
-    assert "does not fit. ttnn says: Out of Memory" in str(denoiser)
+    *lines, under = table([denoiser, *needs]).splitlines()
+    assert [line.split()[-1] for line in lines] == ["capacity", *4 * ["fit"]]
+    assert "does not fit. ttnn says: Out of Memory" in str(denoiser) and str(denoiser).endswith(under)
+
+
+def test_what_a_mock_does_not_count_is_said():
+    """17 to 57 MB a chip: who leaves less may not fit."""
+    need = lambda left: memory.Need("n150", "vae", {}, 10**9, [2 * 10**9, 12 * 10**9 - left], 12 * 10**9, None)
+    assert "peak 11.94 of 12.00 GB: fits. Not counted: 17 to 57 MB of program code" in str(need(58_000_000))
+    assert "peak 11.94 of 12.00 GB: fits without its program code. Not counted: 17 to 57" in str(need(56_000_000))
+    assert table([need(56_000_000)] * 2).count("Not counted") == 1
 
 
 # --- what does not fit -----------------------------------------------------------------------------
