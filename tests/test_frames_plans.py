@@ -88,9 +88,10 @@ def test_activations_on_paper(on_n150):
 
 
 def test_table(on_n150):
-    lines = table(list(on_n150.values())).splitlines()
+    *lines, under = table(list(on_n150.values())).splitlines()
     assert len(lines) == 9 and [line.split("  ")[0] for line in lines[1::2]] == list(TITLES.values())
     assert "16 s (512 x 512)" in lines[5] and lines[7].split()[-5:] == ["12.87", "does", "not", "fit", "-"]
+    assert under.startswith("Not counted: 17 to 57 MB")
     need = on_n150["sdxl", "bfloat8_b"]
     assert lines[4].split()[5:9] == [f"{need.weights / 1e9:.2f}", f"{need.peak / 1e9:.2f}", "12.87", "fits"]
 

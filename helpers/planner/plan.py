@@ -8,24 +8,18 @@
 Memory comes from ttnn's allocator (memory.py), time from the calls that are made (calls.py, cost.py, predict.py).
 """
 
-import contextlib
 import dataclasses
 import difflib
 from dataclasses import dataclass, field
 
-from helpers.mesh import run_on
-from helpers.mochi.parts import FREES
 from helpers.mochi.pipeline import check_request
 from helpers.planner.calls import FOLDER, recorded
-from helpers.planner.memory import Need, aligned, gigabytes
-from helpers.planner.memory import stages as stages_of
+from helpers.planner.memory import NOT_COUNTED, Need, aligned, gigabytes, whole_program
 from helpers.planner.predict import Pass
-from helpers.planner.real import MOCHI
 from ttnn_emulator.systems import System, find_system
 
 MODELS, PROGRAMS = ("mochi-1",), ("ours", "tt-metal")
 RECORDED = dict(frames=(163, 168), height=480, width=848)  # tt-metal's program was recorded at this size only
-UNSEEN = "(not seen)"
 PARTS = {"text_encoder": "encode", "transformer": "denoise", "vae": "decode"}
 
 
@@ -92,12 +86,12 @@ class Plan:
 
     def summary(self) -> str:
         if self.fits is False:
-            return f"It does not fit. {UNSEEN}"
+            return f"It does not fit. {NOT_COUNTED}"
         line = f"All together, predicted: {self.seconds:.0f} s, between {self.low:.0f} and {self.high:.0f}."
         if any(stage.bound == "host" for stage in self.stages):
             line += f" The host is too slow for {self.system.num_chips} chips; traced it would be"
             line += f" {self.if_traced().seconds:.0f} s."
-        return line if self.fits is None else f"{line}\n{UNSEEN}"
+        return line if self.fits is None else f"{line}\n{NOT_COUNTED}"
 
     def roofline(self):
         """A picture: what each kind of call reaches of the chip's arithmetic and of its memory."""
@@ -115,7 +109,7 @@ class Plan:
 def row(stage: Stage, system: System) -> tuple[str, ...]:
     need = stage.need
     peak = gigabytes(need and need.peak)
-    verdict = "" if need is None else "fits" if need.fits else "does not fit"
+    verdict = "" if need is None else need.verdict
     if stage.once is None:
         return stage.name, peak, gigabytes(system.dram_bytes), verdict, str(stage.times), "-", "-", "-"
     span = f"{stage.seconds('quick'):.1f}-{stage.seconds('slow'):.1f}"
@@ -155,9 +149,7 @@ def plan(
     if program == "tt-metal":
         check_recorded(system, frames, height, width)
         return Plan(program, find_system(system), request, theirs(system, passes))
-    size = dict(frames=frames, height=height, width=width)
-    with contextlib.redirect_stdout(None):
-        needs = run_on(system, stages_of, config or MOCHI, size, None, FREES.get(system, ()), numerics=False)
+    needs = whole_program(system, frames=frames, height=height, width=width, configs=config)
     return Plan(program, find_system(system), request, ours(system, needs, passes))
 
 

@@ -21,7 +21,7 @@ from helpers.frames.vae import Decoder
 from helpers.layers.parallel import weights_in
 from helpers.layers.weights import reference_shapes
 from helpers.mesh import run_on
-from helpers.planner.memory import Need, Shapes, aligned, gigabytes, measure
+from helpers.planner.memory import NOT_COUNTED, Need, Shapes, aligned, gigabytes, measure
 from helpers.planner.mirror import mirrored
 from helpers.planner.published import timing
 from helpers.planner.real import STILLS as REAL
@@ -64,7 +64,7 @@ def dry_runs(system: str) -> list[Need]:
 def table(needs: list[Need]) -> str:
     """What denoisers need, one a line, in GB on each chip, and the seconds that are published for that system."""
     columns = ("model", "picture", "weights in", "weights", "peak", "of", "", "published")
-    return aligned([columns, *map(row, needs)])
+    return f"{aligned([columns, *map(row, needs)])}\n{NOT_COUNTED}"
 
 
 def row(need: Need) -> tuple[str, ...]:
@@ -72,8 +72,7 @@ def row(need: Need) -> tuple[str, ...]:
     sizes = map(gigabytes, (need.weights, need.peak, need.capacity))
     known = timing(need.part, need.system)
     seconds = f"{known.seconds:g} s ({known.what})" if known else "-"
-    verdict = "fits" if need.fits else "does not fit"
-    return TITLES[need.part], picture, need.request["dtype"], *sizes, verdict, seconds
+    return TITLES[need.part], picture, need.request["dtype"], *sizes, need.verdict, seconds
 
 
 def check(system: str, part: str, height: int | None, width: int | None, dtype: str) -> dict:

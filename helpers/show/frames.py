@@ -11,7 +11,7 @@ from matplotlib.patches import Rectangle
 from matplotlib.ticker import MaxNLocator
 
 from helpers.frames.motion import pixels, to_picture
-from helpers.planner.memory import Need
+from helpers.planner.memory import NOT_COUNTED, Need
 from helpers.show import COLOURS, INK, LINK, PALE, signed
 from ttnn_emulator.systems import find_system
 
@@ -108,7 +108,7 @@ def memory(needs: list[Need], titles: dict[str, str]) -> Figure:
     handles.append(Line2D([], [], color=INK, ls="--", label=f"{needs[0].system}: {wall:.1f} GB"))
     axes.legend(handles=handles, loc="upper center", bbox_to_anchor=(0.5, -0.16), ncols=3, frameon=False, fontsize=9)
     axes.spines[["top", "right"]].set_visible(False)
-    return signed(figure, f"dry runs on emulated {find_system(needs[0].system)}")
+    return signed(figure, f"dry runs on emulated {find_system(needs[0].system)}. {NOT_COUNTED}")
 
 
 def coherence(measures: Measures, by: str) -> Figure:
