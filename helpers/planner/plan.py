@@ -79,7 +79,8 @@ class Plan:
 
     def __str__(self) -> str:
         asked = ", ".join(f"{name} {value}" for name, value in self.request.items())
-        head = f"Mochi-1, {self.program} program, on {self.system}: {asked}"
+        whose = "our" if self.program == "ours" else "tt-metal's"
+        head = f"Mochi-1, {whose} program, on {self.system}: {asked}"
         columns = ("stage", "peak GB", "of", "", "times", "predicted s", "range", "waits for")
         rows = [columns, *(row(stage, self.system) for stage in self.stages)]
         return "\n".join([head, aligned(rows), self.summary()])
@@ -88,7 +89,7 @@ class Plan:
         if self.fits is False:
             return f"It does not fit. {NOT_COUNTED}"
         line = f"All together, predicted: {self.seconds:.0f} s, between {self.low:.0f} and {self.high:.0f}."
-        if any(stage.bound == "host" for stage in self.stages):
+        if self.stages[1].bound == "host":
             line += f" The host is too slow for {self.system.num_chips} chips; traced it would be"
             line += f" {self.if_traced().seconds:.0f} s."
         return line if self.fits is None else f"{line}\n{NOT_COUNTED}"

@@ -1,0 +1,47 @@
+"""Plans many videos on many systems, for the explorer of notebook 07 (helpers/show/explorer.py).
+
+python -m tools.plans
+
+A plan takes a dry run of some ten seconds; the explorer must not wait. What it shows goes to a small file: peaks and
+predicted seconds, nothing else.
+"""
+
+import itertools
+import json
+import sys
+
+from helpers.planner.calls import FOLDER
+from helpers.planner.plan import Plan, plan
+
+FILE = FOLDER / "plans.json"
+SYSTEMS = ("n150", "n300", "t3000", "galaxy", "galaxy_torus", "quietbox2", "p150x8", "bh_galaxy")
+FRAMES = (19, 49, 85, 163)
+SIZES = ((288, 512), (480, 848))  # height, width
+
+
+def main() -> int:
+    rows = []
+    for system, (height, width), frames in itertools.product(SYSTEMS, SIZES, FRAMES):
+        made = plan(system=system, frames=frames, height=height, width=width)
+        rows.append(kept(made))
+        print(rows[-1], flush=True)
+    FILE.write_text("[\n" + ",\n".join(map(json.dumps, rows)) + "\n]\n")
+    return 0
+
+
+def kept(made: Plan) -> dict:
+    """What the explorer shows of a plan; seconds of 50 steps with guidance."""
+    peaks = [stage.need.peak for stage in made.stages]
+    return {
+        "system": made.system.name,
+        **{name: made.request[name] for name in ("frames", "height", "width")},
+        "peak": max(peaks) if made.fits else None,
+        "stages": {stage.name: round(stage.seconds(), 2) for stage in made.stages} if made.fits else None,
+        "range": [round(made.low), round(made.high)] if made.fits else None,
+        "traced": round(made.if_traced().seconds) if made.fits else None,
+        "bound": made.stages[1].bound,
+    }
+
+
+if __name__ == "__main__":
+    sys.exit(main())
