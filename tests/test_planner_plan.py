@@ -36,7 +36,8 @@ def test_a_plan_has_memory_and_time_of_each_stage(small):
 
 def test_it_reads_as_a_table_in_which_every_second_is_predicted(small):
     text = str(small)
-    assert text.startswith("Mochi-1, our program, on t3000 2x4: frames 13, height 64, width 96, steps 7")
+    assert text.startswith("Mochi-1, our program, on t3000 2x4: 13 frames of 96 x 64, 7 steps with guidance")
+    assert max(map(len, text.splitlines())) <= 95
     assert "predicted s" in text and "All together, predicted:" in text and "17 to 57 MB" in text
 
 
@@ -56,7 +57,7 @@ def test_what_does_not_fit_has_no_seconds(small):
 
 def test_tt_metals_program_comes_from_its_calls(theirs):
     assert theirs.fits is None and theirs.stages[0].once is None
-    assert theirs.stages[1].bound == "host" and "traced it would be" in str(theirs)
+    assert theirs.stages[1].bound == "host" and "Traced it would be" in str(theirs)
     assert theirs.if_traced().seconds < 0.7 * theirs.seconds
     assert len(table([theirs]).splitlines()) == 2
 

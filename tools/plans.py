@@ -10,10 +10,9 @@ import itertools
 import json
 import sys
 
-from helpers.planner.calls import FOLDER
 from helpers.planner.plan import Plan, plan
+from helpers.show.explorer import PLANS
 
-FILE = FOLDER / "plans.json"
 SYSTEMS = ("n150", "n300", "t3000", "galaxy", "galaxy_torus", "quietbox2", "p150x8", "bh_galaxy")
 FRAMES = (19, 49, 85, 163)
 SIZES = ((288, 512), (480, 848))  # height, width
@@ -25,7 +24,7 @@ def main() -> int:
         made = plan(system=system, frames=frames, height=height, width=width)
         rows.append(kept(made))
         print(rows[-1], flush=True)
-    FILE.write_text("[\n" + ",\n".join(map(json.dumps, rows)) + "\n]\n")
+    PLANS.write_text("[\n" + ",\n".join(map(json.dumps, rows)) + "\n]\n")
     return 0
 
 

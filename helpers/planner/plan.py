@@ -78,7 +78,8 @@ class Plan:
         return dataclasses.replace(self, stages=tuple(dataclasses.replace(s, once=traced(s.once)) for s in self.stages))
 
     def __str__(self) -> str:
-        asked = ", ".join(f"{name} {value}" for name, value in self.request.items())
+        asked = "{frames} frames of {width} x {height}, {steps} steps".format_map(self.request)
+        asked += " with guidance" if self.request["guidance"] else " without guidance"
         whose = "our" if self.program == "ours" else "tt-metal's"
         head = f"Mochi-1, {whose} program, on {self.system}: {asked}"
         columns = ("stage", "peak GB", "of", "", "times", "predicted s", "range", "waits for")
@@ -90,7 +91,7 @@ class Plan:
             return f"It does not fit. {NOT_COUNTED}"
         line = f"All together, predicted: {self.seconds:.0f} s, between {self.low:.0f} and {self.high:.0f}."
         if self.stages[1].bound == "host":
-            line += f" The host is too slow for {self.system.num_chips} chips; traced it would be"
+            line += f"\nThe host is too slow for {self.system.num_chips} chips. Traced it would be"
             line += f" {self.if_traced().seconds:.0f} s."
         return line if self.fits is None else f"{line}\n{NOT_COUNTED}"
 
