@@ -149,3 +149,21 @@ def test_over_budget(budget, expected):
     result = {"notebook": "01_toy", "seconds": 4.0, "cells": cells}
     assert over_budget(result, {"01_toy": budget}) == expected
     assert "has no budget" in over_budget(result, {})[0]
+
+
+def test_what_does_not_run_again_and_what_predictions_leave_open_is_found(toy, tmp_path):
+    reveal = "from helpers.exercises import predict\n\nguess = predict('GB', 3)\nguess.reveal(4, mistakes={{{}}})"
+    path = toy(
+        "01_toy",
+        "n = 1",
+        "assert n == 1, f'n is {n}'",
+        "n = 2",
+        reveal.format("3: 'Too few.', 4: 'Right.'"),
+        "other = predict('kB', 3)\nother.reveal(4)",
+    )
+    (tmp_path / "again").mkdir()
+    (result,) = series.run([again.copy_of(path, tmp_path / "again")], tmp_path, "galaxy")
+    found = again.found_in(tmp_path / path.name)
+    assert result["failure"] is None and found["cells"] >= 4
+    assert found["failed"] == ["assert n == 1, f'n is {n}': AssertionError: n is 2"]
+    assert found["predictions"] == ["GB: 4 is answered by another sentence, or right", "kB: names no mistake"]
