@@ -138,11 +138,11 @@ def coherence(measures: Measures, by: str) -> Figure:
 def table(measures: Measures) -> str:
     """The same as text, a line for each video."""
     wide = max(len(name) for name in measures) + 2
-    head = " " * wide + "".join(f"{title:>21}" for title, _ in MEASURES.values())
-    rows = [
-        f"{name:{wide}}" + "".join(f"{row[measure]:21.3f}" for measure in MEASURES) for name, row in measures.items()
-    ]
-    return "\n".join([head, *rows])
+    heads = zip(*(title.split() for title, _ in MEASURES.values()))  # two words, one over the other
+    lines = [" " * wide + "".join(f"{word:>14}" for word in words) for words in heads]
+    for name, row in measures.items():
+        lines.append(f"{name:{wide}}" + "".join(f"{row[measure]:14.3f}" for measure in MEASURES))
+    return "\n".join(lines)
 
 
 def finding(measures: Measures) -> str:
