@@ -15,15 +15,18 @@ from helpers.show.explorer import PLANS
 
 SYSTEMS = ("n150", "n300", "t3000", "galaxy", "galaxy_torus", "quietbox2", "p150x8", "bh_galaxy")
 FRAMES = (19, 49, 85, 163)
-SIZES = ((288, 512), (480, 848))  # height, width
+SIZES = (dict(height=288, width=512), dict(height=480, width=848))
 
 
 def main() -> int:
     rows = []
-    for system, (height, width), frames in itertools.product(SYSTEMS, SIZES, FRAMES):
-        made = plan(system=system, frames=frames, height=height, width=width)
-        rows.append(kept(made))
-        print(rows[-1], flush=True)
+    for system, size in itertools.product(SYSTEMS, SIZES):
+        full = None  # a plan that does not fit; with more frames it does not either
+        for frames in FRAMES:
+            made = full or plan(system=system, frames=frames, **size)
+            full = made if made.fits is False else None
+            rows.append(kept(made) | dict(frames=frames))
+            print(rows[-1], flush=True)
     PLANS.write_text("[\n" + ",\n".join(map(json.dumps, rows)) + "\n]\n")
     return 0
 
