@@ -9,6 +9,6 @@ published.py    seconds that others have measured
 """
 
 from helpers.planner.allocator import allocated, follow
-from helpers.planner.memory import REAL, Shapes, dry_run, latents, reference_shapes
+from helpers.planner.memory import REAL, Shapes, dry_run, latents, reference_shapes, table, whole_program
 
-__all__ = ["REAL", "Shapes", "allocated", "dry_run", "follow", "latents", "reference_shapes"]
+__all__ = ["REAL", "Shapes", "allocated", "dry_run", "follow", "latents", "reference_shapes", "table", "whole_program"]
