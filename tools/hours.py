@@ -2,10 +2,10 @@
 
     .venv/bin/python -m tools.hours          # a table, one line for each notebook
 
-Words are read at 200 a minute, a line of code in 4 seconds, and a prediction takes a minute. An exercise takes as long as
-its difficulty says; one that may be left for later is not counted. Cells take what `make series` measured last
-(runs/times.json), or what tests/budgets.json has. The sum, to the next five minutes, is what the notebook, its lesson and
-README state; a test holds them to it.
+Words are read at 200 a minute, a line of code in 4 seconds, and a prediction takes a minute. An exercise takes as long
+as its difficulty says; one that may be left for later is not counted. Cells take what tests/budgets.json has. The sum,
+to the next five minutes, is what the notebook, its lesson and README state, and what its sections add up to; a test
+holds them to it.
 """
 
 import json
@@ -25,7 +25,6 @@ MINUTES = {1: 3, 2: 4, 3: 6, 4: 8, 5: 10}  # of an exercise, by its difficulty
 LONGEST = 75  # minutes that a notebook may take
 EXERCISE = re.compile(r"^### Exercise \d+.*?\n\n(\*Difficulty (\d) of 5.*?\*)", re.MULTILINE | re.DOTALL)
 LATER = "leave it for later"
-STATED = re.compile(r"about (\d+) minutes")
 
 
 @dataclass(frozen=True)
@@ -63,22 +62,23 @@ def hours(notebook, seconds: float) -> Hours:
     )
 
 
-def measured(name: str, runs: Path = ROOT / "runs" / "times.json") -> float:
-    """Seconds that a notebook ran: the last time, or as the budgets have it."""
-    if runs.exists():
-        for row in json.loads(runs.read_text())["notebooks"]:
-            if row["notebook"] == name and not row["failure"]:
-                return row["seconds"]
+def measured(name: str) -> float:
+    """Seconds that all cells of a notebook take on two cores."""
     return json.loads((ROOT / "tests" / "budgets.json").read_text())[name]["notebook"]
 
 
 def stated_in(path: Path) -> dict[str, int | None]:
-    """The minutes that the notebook's head, its lesson and README's table say."""
-    head = nbformat.read(path, as_version=4).cells[0].source
+    """The minutes that the notebook's head, its sections together, its lesson and README's table say."""
+    cells = nbformat.read(path, as_version=4).cells
+    texts = "\n".join(cell.source for cell in cells if cell.cell_type == "markdown")
     lesson = (ROOT / "lessons" / f"{path.stem}.md").read_text()
-    row = re.search(rf"notebooks/{path.name}\) \| (\d+) \|", (ROOT / "README.md").read_text())
-    found = STATED.search(head), re.search(r"After (\d+) minutes", lesson), row
-    return {where: int(one[1]) if one else None for where, one in zip(("notebook", "lesson", "README"), found)}
+    said = {
+        "notebook": re.search(r"about (\d+) minutes", cells[0].source),
+        "lesson": re.search(r"After (\d+) minutes", lesson),
+        "README": re.search(rf"notebooks/{path.name}\) \| (\d+) \|", (ROOT / "README.md").read_text()),
+    }
+    sections = sum(map(int, re.findall(r"^## \d+\. .*\n\n\*(\d+) minutes?\.\*", texts, re.MULTILINE)))
+    return {where: int(one[1]) if one else None for where, one in said.items()} | {"sections": sections}
 
 
 def table(rows: dict[str, Hours]) -> str:
