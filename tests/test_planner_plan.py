@@ -7,7 +7,7 @@ from pathlib import Path
 import matplotlib.pyplot as plt
 import pytest
 
-from helpers.planner.plan import Plan, plan, table
+from helpers.planner.whole import Plan, plan, table
 from helpers.show import plan as draw
 
 TINY = {part: json.loads(Path(f"models/tiny-mochi/{part}/config.json").read_text())

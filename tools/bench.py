@@ -28,7 +28,7 @@ from helpers.collectives import all_reduce
 from helpers.mesh import open_mesh, run_on
 from helpers.mochi.pipeline import Mochi, Request, first_noise
 from helpers.mochi.transformer import Transformer
-from helpers.planner import whole_program
+from helpers.planner import cases, whole_program
 from helpers.tensors import replicate, shard
 from training.config import configuration
 from training.export import save_pipeline
@@ -80,6 +80,8 @@ def main() -> int:
     print(f"\n{'':52s}{'measured':>10s}{'bound':>8s}")
     for name, measured, bound, unit in rows:
         print(f"{name:52s}{measured:>8.2f} {unit}{bound:>8g}{'' if measured <= bound else '   missed'}")
+    print("\nWhat others measured on chips, and what the planner predicts for it (helpers/planner/cases.py):")
+    print(cases.table())
     return int(any(measured > bound for _, measured, bound, _ in rows))
 
 

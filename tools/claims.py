@@ -60,7 +60,10 @@ def needs_a_galaxy():
 def six_latent_frames():
     frames, latent = 163, (163 - 1) // 6 + 1
     verdict = FALSE if latent < frames else HOLDS
-    return verdict, f"The other way round: {frames} frames have {latent} latent ones, one for six, and one for the first."
+    return (
+        verdict,
+        f"The other way round: {frames} frames have {latent} latent ones, one for six and one for the first.",
+    )
 
 
 def latent_pixels():
@@ -87,14 +90,14 @@ def scaling():
 
 def no_other_models():
     others = sorted({case.title.split(" ")[0].rstrip(",") for case in cases.CASES} - {"Mochi", "SD"})
-    why = f"With published times: {', '.join(others)}, LTX-2.3; and by TT-XLA HunyuanVideo 1.5, CogVideoX, Krea Realtime"
+    why = f"With published times: {', '.join(others)}, LTX-2.3; in TT-XLA HunyuanVideo, CogVideoX, Krea Realtime"
     return FALSE if others else HOLDS, f"{why} (tenstorrent/tt-xla 5746, 4982, 5838)."
 
 
 def hours_on_a_cpu():
     hours = 100 * FORWARD_ON_A_CPU / 3600
     return HOLDS if hours > 2 else FALSE, (
-        f"One forward of 84 frames took tt-xla's CPU reference {FORWARD_ON_A_CPU} s (issue 4638): 100 are {hours:.0f} hours."
+        f"One forward of 84 frames took tt-xla's CPU run {FORWARD_ON_A_CPU} s (issue 4638): 100 are {hours:.0f} hours."
     )
 
 
@@ -111,7 +114,8 @@ CLAIMS = (
     Claim("On a Galaxy it runs with TP over 4 chips, SP over 8, and four links", layout, "07_cost", "one = "),
     Claim("It needs all 32 chips of a Galaxy; a T3000 is not supported", needs_a_galaxy, "07_cost", "Planned()"),
     Claim("The VAE makes six latent frames of each video frame", six_latent_frames, "04_decode", "def frames_of"),
-    Claim("48 frames of 320 x 400 are 6.1 million pixels of latent space", latent_pixels, "03_denoise", "def count_tokens"),
+    Claim("48 frames of 320 x 400 are 6.1 million pixels of latent space", latent_pixels, "03_denoise",
+          "def count_tokens"),
     Claim("One n150 runs SD 3.5 Large at 1024 x 1024 in 4 minutes a frame", large_on_one_chip, "05_frame_by_frame",
           "for name, count in counts"),
     Claim("Frame by frame, an n300 is 2, a T3000 6 and a Galaxy 20 times as fast as an n150", scaling,

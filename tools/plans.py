@@ -10,7 +10,7 @@ import itertools
 import json
 import sys
 
-from helpers.planner.plan import Plan, plan
+from helpers.planner.whole import Plan, plan
 from helpers.show.explorer import PLANS
 
 SYSTEMS = ("n150", "n300", "t3000", "galaxy", "galaxy_torus", "quietbox2", "p150x8", "bh_galaxy")

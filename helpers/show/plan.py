@@ -5,9 +5,9 @@ from matplotlib.figure import Figure
 
 from helpers.planner import rates
 from helpers.planner.cost import KINDS
-from helpers.planner.plan import Plan
 from helpers.planner.predict import Pass
 from helpers.planner.scale import denoising
+from helpers.planner.whole import Plan
 from helpers.show import COLOURS, INK, signed
 from ttnn_emulator.systems import System, find_system
 

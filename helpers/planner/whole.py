@@ -1,21 +1,26 @@
 """The whole of a video before it is made: does it fit, how long will it take, what does it wait for.
 
-    plan = plan("mochi-1", system="galaxy", frames=163)        # a dry run of this project's Mochi, half a minute
-    print(plan)                                                # a table; every second in it is predicted
-    plan.fits, plan.seconds, plan.low, plan.high, plan.stages
-    plan("mochi-1", system="galaxy", program="tt-metal")       # tt-metal's own program, from its recorded calls
+    made = planner.plan("mochi-1", system="galaxy", frames=163)     # a dry run of this project's Mochi, half a minute
+    print(made)                                                     # a table; every second in it is predicted
+    made.fits, made.seconds, made.low, made.high, made.stages
+    planner.plan(system="galaxy", program="tt-metal")               # tt-metal's own program, from its recorded calls
 
 Memory comes from ttnn's allocator (memory.py), time from the calls that are made (calls.py, cost.py, predict.py).
 """
 
+import contextlib
 import dataclasses
 import difflib
 from dataclasses import dataclass, field
+from pathlib import Path
 
+from helpers.mesh import run_on
+from helpers.mochi.parts import FREES
 from helpers.mochi.pipeline import check_request
 from helpers.planner.calls import FOLDER, recorded
-from helpers.planner.memory import NOT_COUNTED, Need, aligned, gigabytes, whole_program
+from helpers.planner.memory import NOT_COUNTED, Need, aligned, gigabytes, stages, whole_program
 from helpers.planner.predict import Pass
+from ttnn_emulator.report import Report
 from ttnn_emulator.systems import System, find_system
 
 MODELS, PROGRAMS = ("mochi-1",), ("ours", "tt-metal")
@@ -190,6 +195,26 @@ def known(what: str, name: str, names: tuple[str, ...]) -> None:
     if name not in names:
         near = (difflib.get_close_matches(name, names, 1) or names[:1])[0]
         raise ValueError(f"There is no {what} {name!r} to plan. The nearest is {near!r}.")
+
+
+def report(folder: str, *, system: str, frames: int, height: int, width: int, config: dict[str, dict]) -> str:
+    """Leaves what ttnn-visualizer opens, of one dry run from two prompts to the frames. Returns what it says.
+
+    ttnn's own graph capture writes it (ttnn_emulator/report.py): ops, tensors, buffers, memory, the mesh.
+    config: of the model, by part. The real one's 48 blocks take minutes and a gigabyte; two of them tell the same.
+    Raises FileExistsError where there is something in the folder, and ValueError as plan does.
+    """
+    find_system(system)
+    check_request(frames, height, width, steps=2)
+    size = dict(frames=frames, height=height, width=width)
+    with contextlib.redirect_stdout(None):
+        return run_on(system, captured, str(Path(folder).resolve()), config, size, numerics=False)
+
+
+def captured(mesh, folder: str, config: dict[str, dict], size: dict) -> str:
+    capture = Report(folder)
+    stages(mesh, config, size, None, FREES.get(mesh.system.name, ()))
+    return capture.close()
 
 
 def sweep(*, systems: tuple[str, ...], frames: tuple[int, ...] = (163,), **settings) -> list[Plan]:
