@@ -6,7 +6,7 @@ from matplotlib.figure import Figure
 from helpers.planner import rates
 from helpers.planner.cost import KINDS
 from helpers.planner.predict import Pass
-from helpers.planner.scale import denoising
+from helpers.planner.scale import TOKENS, denoising
 from helpers.planner.whole import Plan
 from helpers.show import COLOURS, INK, signed
 from ttnn_emulator.systems import System, find_system
@@ -136,21 +136,26 @@ def all_plans(rows: list[dict]) -> Figure:
 
 
 def scaling(sps: tuple[int, ...] = (1, 2, 4, 8, 16, 32)) -> Figure:
-    """Strong scaling: seconds of a pass of one clip on 4 to 128 chips, traced and not, and what halving would give."""
-    figure, axes = plt.subplots(figsize=(8, 4.4), layout="constrained")
+    """Seconds of a pass on 4 to 128 chips. Left one clip for all (strong scaling), right frames as chips (weak)."""
+    figure, (left, right) = plt.subplots(1, 2, figsize=(10, 4.2), sharey=True, layout="constrained")
     chips = [4 * sp for sp in sps]
     for traced, colour, marker, text in ((False, COLOURS[5], "o", "each call sent by the host"),
                                          (True, COLOURS[0], "s", "traced")):  # fmt: skip
-        axes.plot(
-            chips, [denoising(sp, traced=traced).seconds() for sp in sps], color=colour, marker=marker, label=text
-        )
-    first = denoising(sps[0], traced=True).seconds()
-    axes.plot(chips, [first * chips[0] / n for n in chips], color="#666666", ls=":", label="half for twice the chips")
-    axes.set_xscale("log", base=2)
-    axes.set_yscale("log", base=2)
-    axes.set(xticks=chips, xticklabels=chips, xlabel="chips, tp 4 everywhere", ylabel="seconds of a pass, predicted")
-    axes.set_yticks([0.5, 1, 2, 4, 8, 16], labels=["0.5", "1", "2", "4", "8", "16"])
-    axes.spines[["top", "right"]].set_visible(False)
-    axes.legend(fontsize=9, frameon=False)
-    axes.set_title("One clip of 168 frames, tt-metal's Mochi, on more and more Wormhole chips", fontsize=12)
+        one = [denoising(sp, traced=traced).seconds() for sp in sps]
+        more = [denoising(sp, traced=traced, tokens=TOKENS * sp // 8).seconds() for sp in sps]
+        left.plot(chips, one, color=colour, marker=marker, label=text)
+        right.plot(chips, more, color=colour, marker=marker, label=text)
+    first, same = denoising(sps[0], traced=True).seconds(), denoising(sps[0], traced=True, tokens=TOKENS * sps[0] // 8)
+    left.plot(chips, [first * chips[0] / n for n in chips], color="#666666", ls=":", label="ideal")
+    right.plot(chips, [same.seconds()] * len(chips), color="#666666", ls=":", label="ideal")
+    for axes in (left, right):
+        axes.set_xscale("log", base=2)
+        axes.set_yscale("log", base=2)
+        axes.set(xticks=chips, xticklabels=chips, xlabel="chips, tp 4 everywhere")
+        axes.spines[["top", "right"]].set_visible(False)
+    left.set(ylabel="seconds of a pass, predicted", title="168 frames on more and more chips")
+    left.set_yticks([0.5, 1, 2, 4, 8, 16], labels=["0.5", "1", "2", "4", "8", "16"])
+    right.set(title="5 frames for each chip")
+    left.legend(fontsize=9, frameon=False)
+    figure.suptitle("tt-metal's Mochi on Wormhole, wired as inside a Galaxy", fontsize=12)
     return signed(figure, PREDICTED)
