@@ -276,3 +276,6 @@ def test_other_errors_are_raised(empty, monkeypatch):
 def test_what_cannot_be_planned(system, part, size, sentence):
     with pytest.raises(ValueError, match=sentence):
         dry_run(system, part, **size)
+    if part in SMALL:
+        with pytest.raises(ValueError, match=sentence):
+            whole_program(system, **size)

@@ -106,7 +106,8 @@ def memory(needs: list[Need], titles: dict[str, str]) -> Figure:
     labels = {"weights": COLOURS[0], "one pass, at its peak": COLOURS[4]}
     handles = [Rectangle((0, 0), 1, 1, color=colour, label=label) for label, colour in labels.items()]
     handles.append(Line2D([], [], color=INK, ls="--", label=f"{needs[0].system}: {wall:.1f} GB"))
-    axes.legend(handles=handles, loc="upper center", bbox_to_anchor=(0.5, -0.16), ncols=3, frameon=False, fontsize=9)
+    below = (0.5, -0.6 / (0.42 * len(needs)))  # as far below the axis for many bars as for few
+    axes.legend(handles=handles, loc="upper center", bbox_to_anchor=below, ncols=3, frameon=False, fontsize=9)
     axes.spines[["top", "right"]].set_visible(False)
     return signed(figure, f"dry runs on emulated {find_system(needs[0].system)}. {NOT_COUNTED}")
 
