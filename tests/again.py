@@ -1,50 +1,19 @@
 """After Run All, in the same kernel: quick cells again, from the last to the first, and what predictions would answer.
 
-Two cells are added to a copy of a notebook. The first notes how long each of the others takes, the second comes at the
-end. So it costs what the quick cells cost, and no second kernel. Slow cells are not run again; tests/test_notebooks.py
-looks at the names in all of them.
+tests/test_budgets.py adds two cells to a copy of a notebook. The first notes how long each of the others takes, the
+second comes at the end. So it costs what the quick cells cost, and no second kernel. Slow cells are not run again;
+tests/test_notebooks.py looks at the names in all of them. The kernel has IPython already; nothing else is loaded.
 """
 
 import json
-import os
-from pathlib import Path
+import time
 
-import nbformat
-
-ROOT = Path(__file__).resolve().parent.parent
-FIRST, LAST = "again-first", "again-last"  # ids of the two cells
-
-
-def copy_of(path: Path, folder: Path) -> Path:
-    """The notebook with both cells, in a folder beside which `models` lies as it does beside the original."""
-    notebook = nbformat.read(path, as_version=4)
-    here = f"import sys as _sys\n\n_sys.path.append({str(Path(__file__).parent)!r})\nimport again as _again\n\n"
-    watch = nbformat.v4.new_code_cell(f"{here}_ran = _again.watch()", id=FIRST)
-    again = nbformat.v4.new_code_cell("_again.again(_ran)", id=LAST)
-    notebook.cells = [watch, *notebook.cells, again]
-    copy = folder / "notebooks" / path.name
-    copy.parent.mkdir()
-    os.symlink(ROOT / "models", folder / "models")
-    nbformat.write(notebook, copy)
-    return copy
-
-
-def found_in(executed: Path) -> dict:
-    """What the last cell said: {"failed": [...], "predictions": [...], "cells": number run again}"""
-    notebook = nbformat.read(executed, as_version=4)
-    said = next(cell for cell in notebook.cells if cell.id == LAST).outputs[-1].text
-    return json.loads(said.splitlines()[-1])
-
-
-# --- in the notebook's kernel ----------------------------------------------------------------------
+from IPython import get_ipython
+from IPython.utils.capture import capture_output
 
 
 def watch(quick: float = 0.25) -> list[str]:
     """A list that grows: the source of each cell that ran without an error, within `quick` seconds."""
-    import time
-
-    from IPython import get_ipython
-
     shell, ran, started = get_ipython(), [], []
 
     def before(info):
@@ -65,9 +34,6 @@ def watch(quick: float = 0.25) -> list[str]:
 
 def again(ran: list[str]) -> None:
     """Runs them from the last to the first, and prints what failed as JSON."""
-    from IPython import get_ipython
-    from IPython.utils.capture import capture_output
-
     shell, failed, cells = get_ipython(), [], list(ran)
     shell.user_ns["_unwatch"]()
     unclear = unclear_predictions(shell.user_ns)  # before a name stands for an earlier one

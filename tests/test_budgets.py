@@ -12,10 +12,10 @@ depend on the CPU. Each notebook is a group of its own, so that two workers shar
 
 import copy
 import json
+import os
 import re
 from pathlib import Path
 
-import again
 import nbformat
 import pytest
 
@@ -23,6 +23,7 @@ from tools import notebooks, series
 
 BUDGETS = json.loads(Path(__file__).with_name("budgets.json").read_text())
 ALLOWED = 3
+AGAIN = "again-first", "again-last"  # ids of the two cells that tests/again.py is called from
 SILENT = {"03_denoise"}  # its predictions do not name their mistakes yet
 # Each in a group of its own for the workers; the longest first, or it would run alone in the end.
 PATHS = [
@@ -59,6 +60,27 @@ def default_system(notebook) -> str:
     return re.search(r'^SYSTEM = "(\w+)"', source, re.MULTILINE)[1]
 
 
+def copy_of(path: Path, folder: Path) -> Path:
+    """The notebook with both cells, in a folder beside which `models` lies as it does beside the original."""
+    notebook = nbformat.read(path, as_version=4)
+    here = f"import sys as _sys\n\n_sys.path.append({str(Path(__file__).parent)!r})\nimport again as _again\n\n"
+    watch = nbformat.v4.new_code_cell(f"{here}_ran = _again.watch()", id=AGAIN[0])
+    rerun = nbformat.v4.new_code_cell("_again.again(_ran)", id=AGAIN[1])
+    notebook.cells = [watch, *notebook.cells, rerun]
+    there = folder / "notebooks" / path.name
+    there.parent.mkdir()
+    os.symlink(series.ROOT / "models", folder / "models")
+    nbformat.write(notebook, there)
+    return there
+
+
+def found_in(executed: Path) -> dict:
+    """What the last cell said: {"failed": [...], "predictions": [...], "cells": number run again}"""
+    notebook = nbformat.read(executed, as_version=4)
+    said = next(cell for cell in notebook.cells if cell.id == AGAIN[1]).outputs[-1].text
+    return json.loads(said.splitlines()[-1])
+
+
 def printed(notebook) -> dict[str, list[str]]:
     """By cell, for the cells that are compared: what they print, and the names of what they show."""
     cells = [cell for cell in notebooks.tidy(notebook).cells if "nbval-check-output" in series.tags(cell)]
@@ -81,13 +103,13 @@ def differences(stored, today) -> list[str]:
 @pytest.mark.parametrize("path", PATHS)
 def test_series_runs_within_its_budget(path, tmp_path, record_property):
     stored = nbformat.read(path, as_version=4)
-    (result,) = series.run([again.copy_of(path, tmp_path)], tmp_path, "galaxy")
+    (result,) = series.run([copy_of(path, tmp_path)], tmp_path, "galaxy")
     record_property("time per notebook and its slowest cells", series.table([result], slowest=5))
     assert result["failure"] is None
     assert over_budget(result, BUDGETS) == []
     if default_system(stored) == "galaxy":
         assert differences(stored, nbformat.read(tmp_path / path.name, as_version=4)) == []
-    found = again.found_in(tmp_path / path.name)
+    found = found_in(tmp_path / path.name)
     assert found["failed"] == [] and found["cells"] >= 10
     assert path.stem in SILENT or found["predictions"] == []
 
@@ -162,8 +184,8 @@ def test_what_does_not_run_again_and_what_predictions_leave_open_is_found(toy, t
         "other = predict('kB', 3)\nother.reveal(4)",
     )
     (tmp_path / "again").mkdir()
-    (result,) = series.run([again.copy_of(path, tmp_path / "again")], tmp_path, "galaxy")
-    found = again.found_in(tmp_path / path.name)
+    (result,) = series.run([copy_of(path, tmp_path / "again")], tmp_path, "galaxy")
+    found = found_in(tmp_path / path.name)
     assert result["failure"] is None and found["cells"] >= 4
     assert found["failed"] == ["assert n == 1, f'n is {n}': AssertionError: n is 2"]
     assert found["predictions"] == ["GB: 4 is answered by another sentence, or right", "kB: names no mistake"]

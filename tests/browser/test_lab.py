@@ -217,13 +217,15 @@ def test_an_exercise_wrong_then_right(mesh):
     ask = f"\n\n\n{piece}"
     mesh.write(piece, "def slice_of(length, mesh_shape, axis, chip):\n    return 0, length" + ask)
     assert "slice_of is not right yet" in mesh.run(piece)
+    mesh.write(piece, "def slice_of(length, mesh_shape, axis, chip):\n    return chips * length" + ask)
+    assert "Your line 2, in slice_of:\n      return chips * length" in mesh.run(piece)
     right = "    part = length // mesh_shape[axis]\n    return chip[axis] * part, (chip[axis] + 1) * part"
     mesh.write(piece, "def slice_of(length, mesh_shape, axis, chip):\n" + right + ask)
     assert "slice_of is right." in mesh.run(piece)
 
 
 def test_hint_and_answer(mesh):
-    piece = 'print("our chip\'s tokens:  "'
+    piece = 'for name, length, axis in (("tokens", 256, "sp")'
     for asked, told in (("check.slice_of.hint(1)", "Hint 1: "), ("check.slice_of.answer()", "def slice_of(")):
         mesh.write(piece, asked)
         assert told in mesh.run(asked)
