@@ -84,7 +84,7 @@ def test_browser_network_and_cuda_are_named_where_they_are_not(check, monkeypatc
     monkeypatch.setattr(check.webbrowser, "get", fail)
     monkeypatch.setattr(check.socket, "getaddrinfo", fail)
     assert check.browser() == (
-        "--", "browser: none on this machine. Open the address that `make lab` prints, from where you sit"
+        "--", "browser: no window can open here. Open the address that `make lab` prints, from where you sit"
     )  # fmt: skip
     assert check.network()[0] == "--" and check.network()[1].startswith("network: none, or through a proxy only. ")
 

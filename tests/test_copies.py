@@ -138,6 +138,20 @@ def test_reset_starts_one_over_and_keeps_it_aside(course, capsys):
     assert sources(course[1] / "01_toy.ipynb")[0] == "guess = ..." and "of yours" not in page(course)
 
 
+def test_a_learner_in_a_room_is_named_by_the_folder(course, tmp_path):
+    make(course)
+    room = tmp_path / "room" / "anna" / "work"
+    copies.make([course[0] / "01_toy.ipynb"], room)
+    for path in (room / "01_toy.ipynb", course[1] / "01_toy.ipynb"):
+        change(path, guess="guess = 7")
+    run(course, "reset", "--only", "01", "--work", str(room))
+    assert sources(room / "01_toy.ipynb")[0] == "guess = ..." and list((room / "before").iterdir())
+    assert sources(course[1] / "01_toy.ipynb")[0] == "guess = 7"
+    with pytest.raises(SystemExit, match="no folder .*/ben"):
+        run(course, "reset", "--only", "01", "--work", str(tmp_path / "room" / "ben"))
+    assert not (tmp_path / "room" / "ben").exists()
+
+
 def test_a_copy_from_before_there_were_marks_is_renewed_too(course):
     """What equals its original is no answer, although nothing says where it came from."""
     course[1].mkdir()

@@ -36,6 +36,12 @@ def test_a_taken_port_is_refused_before_anything_starts(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+def test_an_address_of_another_machine_is_refused_before_anything_starts(tmp_path):
+    with pytest.raises(SystemExit, match=r"room: 192\.0\.2\.77 is no address of this machine. `hostname -I`"):
+        room.main(["2", "--address", "192.0.2.77"], tmp_path)  # is nobody's: for examples in texts
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_number_or_names_each_with_its_own_port_and_token(tmp_path):
     port = free_ports(3)
     three = room.seats(["3"], tmp_path, port)
@@ -71,12 +77,15 @@ def test_too_many_for_the_memory_are_warned_about():
 def test_a_learner_gets_in_and_nobody_else(tmp_path):
     port = free_ports(1)
     code = f"import sys, pathlib\nfrom tools import room\nroom.main(sys.argv[1:], pathlib.Path({str(tmp_path)!r}))"
-    command = [sys.executable, "-c", code, "anna", "--first-port", str(port)]
+    command = [sys.executable, "-c", code, "anna", "--first-port", str(port), "--address", "127.0.0.2"]
     process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
     try:
-        line, end = process.stdout.readline(), process.stdout.readline()
-        assert line.startswith("anna ") and end.startswith("Ctrl-C")
+        first, line, end = (process.stdout.readline() for _ in range(3))
+        assert first.startswith("Starting 1") and line.startswith("anna ") and end.startswith("Ctrl-C")
         address, token = re.search(r"(http://\S+)/lab\?token=(\w+)", line).groups()
+        assert address == f"http://127.0.0.2:{port}"
+        with pytest.raises(urllib.error.URLError, match="refused"):  # it listens at the address that was given alone
+            contents(f"http://127.0.0.1:{port}", token)
         assert "01_mesh.ipynb" in contents(address, token)
         for wrong in ("", token[::-1]):
             with pytest.raises(urllib.error.HTTPError, match="403"):

@@ -90,7 +90,7 @@ def browser():
     try:
         return OK, f"browser: {webbrowser.get().name}"
     except (webbrowser.Error, AttributeError):
-        return WITHOUT, "browser: none on this machine. Open the address that `make lab` prints, from where you sit"
+        return WITHOUT, "browser: no window can open here. Open the address that `make lab` prints, from where you sit"
 
 
 def packages():

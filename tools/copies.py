@@ -2,6 +2,7 @@
 
     python -m tools.copies renew --only 03       # takes over what changed in the original and keeps your answers
     python -m tools.copies reset --only 03       # starts over; --only all for every notebook
+    python -m tools.copies reset --only 03 --work room/anna/work       # of a learner in a room
 
 Each cell of a copy remembers in its metadata what it was copied from. So what the learner wrote and what changed in
 the original since can be told apart, cell by cell, without a second file. What is replaced is kept in work/before/.
@@ -193,7 +194,11 @@ def main(arguments=None, folder: Path = ROOT / "notebooks", work: Path = ROOT / 
     parser = argparse.ArgumentParser(description="Renew or reset your copies of the notebooks.")
     parser.add_argument("what", choices=["renew", "reset"])
     parser.add_argument("--only", default="")
+    parser.add_argument("--work", type=Path, default=work, help="the folder of the copies; work/ unless given")
     options = parser.parse_args(arguments)
+    if options.work != work and not options.work.is_dir():
+        raise SystemExit(f"There is no folder {options.work}.")
+    work = options.work
     if options.what == "reset" and not options.only:
         raise SystemExit("Which one? make reset ONLY=03 starts one over, make reset ONLY=all every one.")
     chosen = choose("" if options.only == "all" else options.only, folder)

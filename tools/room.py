@@ -25,6 +25,7 @@ from tools.series import ROOT, choose
 
 FIRST_PORT = 8900
 EACH_GB = 1.2  # measured: ten kernels of notebook 01 at once took 11.4 GB
+HERE = "127.0.0.1"
 STARTS = 120  # seconds that a JupyterLab may take to answer
 
 
@@ -40,6 +41,16 @@ class Seat:
         return f"http://{host}:{self.port}/lab?token={self.token}"
 
 
+def listening(address: str | None) -> str:
+    """Where the JupyterLabs listen. Raises ValueError for an address that is not this machine's."""
+    with socket.socket() as listener:
+        try:
+            listener.bind((address or HERE, 0))
+        except OSError:
+            raise ValueError(f"{address} is no address of this machine. `hostname -I` prints its own.") from None
+    return address or HERE
+
+
 def seats(learners: list[str], room: Path, first_port: int) -> list[Seat]:
     """A seat for each name, or for 01 to N. Raises ValueError for names that are no folder's, or come twice."""
     names = (
@@ -49,7 +60,8 @@ def seats(learners: list[str], room: Path, first_port: int) -> list[Seat]:
     )
     bad = [name for name in names if not re.fullmatch(r"\w[\w-]*", name) or name == "before"]
     if bad or len(set(names)) < len(names) or not names:
-        raise ValueError(f"Give a number, or different names of letters and digits, not: {' '.join(learners)}.")
+        given = " ".join(learners) or "nothing"
+        raise ValueError(f"Give a number, or different names of letters and digits, not: {given}.")
     taken = [port for port in range(first_port, first_port + len(names)) if not is_free(port, host="")]
     if taken:
         raise ValueError(f"Port {taken[0]} is taken. Choose others: --first-port {taken[-1] + 1}.")
@@ -65,9 +77,9 @@ def furnish(seat: Seat) -> list[str]:
     return copies.make(choose("", ROOT / "notebooks"), seat.folder / "work")
 
 
-def start(seat: Seat, ip: str) -> None:
+def start(seat: Seat, host: str) -> None:
     """The token goes through the environment: command lines can be read by everyone on the machine."""
-    more = ["--no-browser", f"--ip={ip}", f"--port={seat.port}", "--ServerApp.port_retries=0"]
+    more = ["--no-browser", f"--ip={host}", f"--port={seat.port}", "--ServerApp.port_retries=0"]
     with open(seat.folder / "lab.log", "w") as log:
         seat.process = subprocess.Popen(
             lab.command(seat.folder / "work", *more), env=lab.environment() | {"JUPYTER_TOKEN": seat.token},
@@ -75,12 +87,12 @@ def start(seat: Seat, ip: str) -> None:
         )  # fmt: skip
 
 
-def wait(seat: Seat) -> None:
+def wait(seat: Seat, host: str) -> None:
     """Raises RuntimeError, naming the log, where it does not answer."""
     end = time.monotonic() + STARTS
     while time.monotonic() < end and seat.process.poll() is None:
         with socket.socket() as client:
-            if client.connect_ex(("127.0.0.1", seat.port)) == 0:
+            if client.connect_ex((host, seat.port)) == 0:
                 return
         time.sleep(0.2)
     raise RuntimeError(f"{seat.name}'s JupyterLab does not answer; why is in {seat.folder / 'lab.log'}.")
@@ -136,18 +148,19 @@ def main(arguments=None, room: Path = ROOT / "room") -> None:
         print(reset(room))
         return
     try:
-        taken = seats(options.learners, room, options.first_port)
+        host, taken = listening(options.address), seats(options.learners, room, options.first_port)
     except (ValueError, IndexError) as error:
         raise SystemExit(f"room: {error}") from None
     if warning := tight(len(taken), free_memory()):
         print(warning)
+    print(f"Starting {len(taken)}, in {room}: some seconds for each.", flush=True)
     try:
         for seat in taken:
-            print(*furnish(seat), sep="\n", end="")
-            start(seat, options.address or "127.0.0.1")
+            print(*(f"{seat.name}: {line}\n" for line in furnish(seat)), sep="", end="", flush=True)
+            start(seat, host)
         for seat in taken:
-            wait(seat)
-            print(f"{seat.name:<12}{seat.address(options.address or '127.0.0.1')}", flush=True)
+            wait(seat, host)
+            print(f"{seat.name:<12}{seat.address(host)}", flush=True)
         print("Ctrl-C ends all of them; the folders stay.", flush=True)
         while True:
             time.sleep(3600)

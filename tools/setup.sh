@@ -125,12 +125,16 @@ install() {
 
 used_kb() { df -Pk "$1" | awk 'NR == 2 { print $3 }'; }
 
+written() { # the disk's growth in KB as a part of the whole; nothing where it is more, for then others write too
+    echo "$1" | awk -v most="$size_gb" '$1 / 1e6 <= most { printf ", %.1f of at most %s GB", $1 / 1e6, most }'
+}
+
 progress() { # how much has reached the disk. A terminal gets one line that changes, a log one every 20 seconds.
     place=$("$uv" cache dir 2>/dev/null) && mkdir -p "$place" 2>/dev/null || place=.
     before=$(used_kb "$place") seconds=0
     while sleep 2 && grep -q '^State:.[^Z]' "/proc/$$/status" 2>/dev/null; do
         seconds=$((seconds + 2))
-        line="setup: $seconds s, $(echo $(($(used_kb "$place") - before)) | awk '{ printf "%.1f", $1 / 1e6 }') of at most $size_gb GB"
+        line="setup: $seconds s$(written $(($(used_kb "$place") - before)))"
         if [ -t 1 ]; then printf '\r\033[K%s' "$line"; elif [ $((seconds % 20)) = 0 ]; then echo "$line"; fi
     done
 }

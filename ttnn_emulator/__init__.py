@@ -49,7 +49,15 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 os.environ.setdefault("TT_LOGGER_LEVEL", "off")  # its errors are in the exceptions too
 os.environ.setdefault("LOGURU_LEVEL", "ERROR")
 
-from ttnn_emulator.session import install, uninstall
 from ttnn_emulator.systems import SYSTEMS
 
 __all__ = ["SYSTEMS", "install", "uninstall"]
+
+
+def __getattr__(name: str):
+    """install and uninstall, when they are asked for: ttnn and torch take seconds to import, and a table needs none."""
+    if name not in ("install", "uninstall"):
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from ttnn_emulator import session
+
+    return getattr(session, name)

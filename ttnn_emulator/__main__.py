@@ -9,6 +9,7 @@ python -m ttnn_emulator doctor
 """
 
 import argparse
+import importlib.util
 import os
 import runpy
 import sys
@@ -16,8 +17,7 @@ from pathlib import Path
 
 import ttnn_emulator
 from ttnn_emulator import doctor
-from ttnn_emulator.record import Recorder
-from ttnn_emulator.systems import SYSTEMS
+from ttnn_emulator.systems import SYSTEMS, find_system
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -29,6 +29,7 @@ def main(arguments: list[str] | None = None) -> int:
         return doctor.main()
     try:
         program = program_of(options)
+        find_system(options.system)  # what is wrong is said before ttnn is imported, which takes seconds
         emulator = ttnn_emulator.install(options.system, numerics=not options.dry)
         watching = watcher(options, emulator)
     except (OSError, ValueError, RuntimeError) as error:
@@ -45,6 +46,8 @@ def main(arguments: list[str] | None = None) -> int:
 def watcher(options, emulator):
     """What writes down what the program does: with close(), which says what it has written. None for a plain run."""
     if options.command == "record":
+        from ttnn_emulator.record import Recorder
+
         recorder = Recorder(options.out)
         emulator.listeners.append(recorder)
         return recorder
@@ -76,6 +79,8 @@ def parser() -> argparse.ArgumentParser:
 def program_of(options) -> list[str]:
     """program.py or -m module, with its arguments. Raises ValueError where there is nothing to run."""
     if options.module:
+        if importlib.util.find_spec(options.module[0].partition(".")[0]) is None:
+            raise ValueError(f"there is no module {options.module[0]} here.")
         return ["-m", *options.module]
     if not options.program:
         raise ValueError("no program. Name a file, or -m and a module.")

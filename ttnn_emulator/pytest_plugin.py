@@ -5,7 +5,9 @@ that tt-metal's tests ask for, in their meaning there: `mesh_device`, with a sha
 opened as `device_params` says; `device`, one chip; `reset_seeds`.
 """
 
+import atexit
 import math
+import os
 
 import pytest
 
@@ -19,6 +21,8 @@ def pytest_load_initial_conftests(early_config):
     """Before any conftest, which may look at devices while it is imported."""
     import ttnn_emulator
 
+    # At the exit nanobind lists, in up to eighty lines, what pytest still holds. It would bury the summary.
+    atexit.register(lambda: os.dup2(os.open(os.devnull, os.O_WRONLY), 2))
     try:
         ttnn_emulator.install(early_config.known_args_namespace.system)
     except (ValueError, RuntimeError) as error:
