@@ -1,13 +1,16 @@
 """plan(): what it says of a small Mochi, of tt-metal's program, and of what it cannot plan."""
 
+import contextlib
 import dataclasses
 import json
+import os
+import sqlite3
 from pathlib import Path
 
 import matplotlib.pyplot as plt
 import pytest
 
-from helpers.planner.whole import Plan, plan, table
+from helpers.planner.whole import Plan, plan, report, table
 from helpers.show import plan as draw
 
 TINY = {part: json.loads(Path(f"models/tiny-mochi/{part}/config.json").read_text())
@@ -74,6 +77,24 @@ def test_what_cannot_be_planned_is_said_in_a_sentence():
         with pytest.raises(ValueError) as refused:
             plan(**settings)
         assert words in str(refused.value)
+
+
+def test_a_report_is_not_mixed_with_what_is_there(tmp_path):
+    (tmp_path / "mine.txt").write_text("kept")
+    with pytest.raises(RuntimeError, match="there is something in"):
+        report(str(tmp_path), system="n300", config=TINY, **SIZE)
+    assert [path.name for path in tmp_path.iterdir()] == ["mine.txt"]
+
+
+@pytest.mark.skipif(os.environ.get("EXAMPLES") != "all", reason="a capture takes half a minute: weekly")
+def test_a_report_is_what_ttnn_visualizer_reads(tmp_path):
+    folder = tmp_path / "report"
+    said = report(str(folder), system="t3000", config=TINY, **SIZE)
+    assert str(folder) in said and (folder / "cluster_descriptor.yaml").exists()
+    with contextlib.closing(sqlite3.connect(folder / "db.sqlite")) as db:
+        names = {name for (name,) in db.execute("select name from operations")}
+        (buffers,) = db.execute("select count(*) from buffers").fetchone()
+    assert any("ring_joint" in name for name in names) and buffers > 1000
 
 
 def test_pictures_are_signed_predicted(small, theirs):

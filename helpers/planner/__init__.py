@@ -21,9 +21,9 @@ published.py    seconds that others have measured
 
 from helpers.planner.allocator import allocated, follow
 from helpers.planner.memory import REAL, Shapes, dry_run, latents, reference_shapes, table, whole_program
-from helpers.planner.whole import plan, sweep
+from helpers.planner.whole import plan, report, sweep
 
 __all__ = [
-    "REAL", "Shapes", "allocated", "dry_run", "follow", "latents", "plan", "reference_shapes", "sweep", "table",
+    "REAL", "Shapes", "allocated", "dry_run", "follow", "latents", "plan", "reference_shapes", "report", "sweep", "table",
     "whole_program",
 ]  # fmt: skip

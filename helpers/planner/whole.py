@@ -20,7 +20,6 @@ from helpers.mochi.pipeline import check_request
 from helpers.planner.calls import FOLDER, recorded
 from helpers.planner.memory import NOT_COUNTED, Need, aligned, gigabytes, stages, whole_program
 from helpers.planner.predict import Pass
-from ttnn_emulator.report import Report
 from ttnn_emulator.systems import System, find_system
 
 MODELS, PROGRAMS = ("mochi-1",), ("ours", "tt-metal")
@@ -212,6 +211,8 @@ def report(folder: str, *, system: str, frames: int, height: int, width: int, co
 
 
 def captured(mesh, folder: str, config: dict[str, dict], size: dict) -> str:
+    from ttnn_emulator.report import Report  # ttnn's part for reports takes a second to import
+
     capture = Report(folder)
     stages(mesh, config, size, None, FREES.get(mesh.system.name, ()))
     return capture.close()
