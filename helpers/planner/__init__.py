@@ -24,6 +24,6 @@ from helpers.planner.memory import REAL, Shapes, dry_run, latents, reference_sha
 from helpers.planner.whole import plan, report, sweep
 
 __all__ = [
-    "REAL", "Shapes", "allocated", "dry_run", "follow", "latents", "plan", "reference_shapes", "report", "sweep", "table",
-    "whole_program",
+    "REAL", "Shapes", "allocated", "dry_run", "follow", "latents", "plan", "reference_shapes", "report", "sweep",
+    "table", "whole_program",
 ]  # fmt: skip
