@@ -107,7 +107,7 @@ class Emulator:
             return self.emulate(op, args, kwargs, tensors)
 
     def count_only(self, op, args, kwargs, tensors):
-        """Runs the real op without values. What its chips send is counted from shapes, once for calls that look alike."""
+        """Runs the real op without values. What chips send is counted from shapes, once for calls that look alike."""
         if not getattr(op.golden_function, "over_mesh", False):
             return real_call(op, *args, **kwargs)
         on_chips = [tensor for tensor in tensors if on_device(tensor)]
