@@ -61,10 +61,7 @@ html_extra_path = [str(root / "build" / "media")]
 html_css_files = ["book.css"]
 explorer = f"const SYSTEMS = {json.dumps([*map(dataclasses.asdict, SYSTEMS.values())])}"
 html_js_files = [
-    (
-        None,
-        {"body": f"{explorer}, REPOSITORY = {json.dumps(repository())};"},
-    ),
+    (None, {"body": f"{explorer}, REPOSITORY = {json.dumps(repository())};"}),
     ("book.js", {"defer": "defer"}),
 ]
 html_favicon = "_static/favicon.svg"
