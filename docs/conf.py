@@ -33,7 +33,6 @@ nb_ipywidgets_js = {}  # widgets are pictures here; nothing is loaded from elsew
 nb_merge_streams = True
 nb_code_prompt_show, nb_code_prompt_hide = "Show the answer", "Hide the answer"
 myst_enable_extensions = ["colon_fence", "dollarmath", "substitution"]
-myst_substitutions = {"verified": verified.sentence()}
 myst_heading_anchors = 3
 suppress_warnings = ["ref.python"]  # two models may each have a Prompt
 
@@ -46,6 +45,9 @@ def repository() -> str:
     url = asked.stdout.strip().removesuffix(".git")
     return url if url.startswith("https://github.com/") else ""
 
+
+source = repository() and f"All of it is [here]({repository()}), to clone."
+myst_substitutions = {"verified": verified.sentence(), "source": source}
 
 # Each page's head says what it is, for search engines and for who shares a link: the first lines of its text.
 ogp_site_url = html_baseurl = share.address()
