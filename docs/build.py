@@ -7,18 +7,20 @@ from pathlib import Path
 
 from sphinx.cmd.build import main as sphinx
 
-from docs import links, pages, verified
+from docs import links, pages, share, verified
 
 ROOT = Path(__file__).resolve().parent.parent
 SITE, PAGES, MEDIA, DOCTREES = (ROOT / "build" / name for name in ("book", "pages", "media", "doctrees"))
 
 
 def main() -> None:
-    try:
-        verified.day()
-    except ValueError as error:
-        sys.exit(f"book: VERIFIED is wrong: {error}")
+    for name, read in (("VERIFIED", verified.day), ("SITE", share.address)):
+        try:
+            read()
+        except ValueError as error:
+            sys.exit(f"book: {name} is wrong: {error}")
     pages.gather(ROOT, PAGES, MEDIA)
+    share.write_picture(ROOT / "pictures" / "butterfly.webp", MEDIA / "share.jpg")
     shutil.rmtree(SITE, ignore_errors=True)
     options = ["-q", "--fail-on-warning", "-c", str(ROOT / "docs"), "-d", str(DOCTREES), "-j", str(os.cpu_count())]
     if sphinx([*options, "-b", "html", str(PAGES), str(SITE)]):

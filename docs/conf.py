@@ -9,7 +9,6 @@ are, plain text, in a second.
 """
 
 import dataclasses
-import importlib.util
 import json
 import os
 import subprocess
@@ -19,7 +18,8 @@ from pathlib import Path
 from docutils.nodes import SkipNode
 from latex2mathml.converter import convert
 
-from docs import verified
+from docs import share, verified
+from ttnn_emulator.systems import SYSTEMS
 
 root = Path(__file__).resolve().parent.parent
 project, author = "Video on the Mesh", "the contributors to Video on the Mesh"
@@ -27,13 +27,12 @@ copyright = f"{author}, Apache-2.0"
 language = "en"
 release = tomllib.loads((root / "pyproject.toml").read_text())["project"]["version"]
 
-extensions = ["myst_nb", "sphinx_copybutton", "sphinx_design"]
+extensions = ["myst_nb", "sphinx_copybutton", "sphinx_design", "sphinxext.opengraph"]
 nb_execution_mode = "off"  # what is stored is shown
 nb_ipywidgets_js = {}  # widgets are pictures here; nothing is loaded from elsewhere
 nb_merge_streams = True
 nb_code_prompt_show, nb_code_prompt_hide = "Show the answer", "Hide the answer"
 myst_enable_extensions = ["colon_fence", "dollarmath", "substitution"]
-myst_substitutions = {"verified": verified.sentence()}
 myst_heading_anchors = 3
 suppress_warnings = ["ref.python"]  # two models may each have a Prompt
 
@@ -47,20 +46,24 @@ def repository() -> str:
     return url if url.startswith("https://github.com/") else ""
 
 
-def systems() -> list[dict]:
-    """ttnn_emulator's table of systems, for the explorer; the package itself would import ttnn."""
-    spec = importlib.util.spec_from_file_location("systems", root / "ttnn_emulator" / "systems.py")
-    spec.loader.exec_module(module := importlib.util.module_from_spec(spec))
-    return [dataclasses.asdict(system) for system in module.SYSTEMS.values()]
+source = repository() and f"All of it is [here]({repository()}), to clone."
+myst_substitutions = {"verified": verified.sentence(), "source": source}
 
+# Each page's head says what it is, for search engines and for who shares a link: the first lines of its text.
+ogp_site_url = html_baseurl = share.address()
+ogp_site_name = project
+ogp_image = ogp_site_url and "share.jpg"  # has to be named with its whole address
+ogp_image_alt = "A red butterfly on a blue flower, and what each of 32 chips paints of it"
+ogp_social_cards = {"enable": False}
 
 html_theme = "sphinx_book_theme"
 html_title = project
 html_static_path = ["_static"]
 html_extra_path = [str(root / "build" / "media")]
 html_css_files = ["book.css"]
+explorer = f"const SYSTEMS = {json.dumps([*map(dataclasses.asdict, SYSTEMS.values())])}"
 html_js_files = [
-    (None, {"body": f"const SYSTEMS = {json.dumps(systems())}, REPOSITORY = {json.dumps(repository())};"}),
+    (None, {"body": f"{explorer}, REPOSITORY = {json.dumps(repository())};"}),
     ("book.js", {"defer": "defer"}),
 ]
 html_favicon = "_static/favicon.svg"

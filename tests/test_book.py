@@ -12,7 +12,7 @@ import pytest
 import yaml
 from PIL import Image
 
-from docs import links, notebooks, pages, reference, verified
+from docs import links, notebooks, pages, reference, share, verified
 from helpers import video
 from tools.series import ROOT
 
@@ -233,6 +233,38 @@ def test_no_day_on_which_the_series_ran(monkeypatch, given):
     monkeypatch.setenv("VERIFIED", given)
     with pytest.raises(ValueError):
         verified.day()
+
+
+# --- what other places show of a link ---------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("given", "address"),
+    [("", ""), ("https://a.example/b", "https://a.example/b/"), ("https://a.example/", "https://a.example/")],
+)
+def test_the_sites_address(monkeypatch, given, address):
+    monkeypatch.setenv("SITE", given)
+    assert share.address() == address
+
+
+def test_an_address_without_its_beginning_is_refused(monkeypatch):
+    monkeypatch.setenv("SITE", "a.example/b")
+    with pytest.raises(ValueError, match="a.example/b is no address"):
+        share.address()
+
+
+def test_the_shared_picture_is_whole_and_of_where_the_clip_plays(tmp_path):
+    """Frame 21 of 24 has a red left half and a blue right one; the others are of another colour."""
+    frames = [Image.new("RGB", (60, 24), (8 * n, 255 - 8 * n, 40)) for n in range(24)]
+    frames[21] = Image.new("RGB", (60, 24), "red")
+    frames[21].paste("blue", (30, 0, 60, 24))
+    frames[0].save(tmp_path / "a.webp", save_all=True, append_images=frames[1:], lossless=True)
+    share.write_picture(tmp_path / "a.webp", tmp_path / "new" / "share.jpg")
+    picture = np.asarray(Image.open(tmp_path / "new" / "share.jpg").convert("RGB")).astype(int)
+    assert picture.shape == (630, 1200, 3)
+    red, blue = [254, 0, 0], [0, 0, 254]
+    for (row, column), colour in {(315, 20): red, (315, 1180): blue, (80, 590): red, (10, 1180): red}.items():
+        assert np.abs(picture[row, column] - colour).max() < 12  # scaled to the width; above it the ground
 
 
 # --- the forge's workflows -------------------------------------------------------------------------

@@ -1,6 +1,7 @@
 """tools/setup.sh on a toy project that needs no network: what it says when it cannot, and that it heals."""
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -266,6 +267,14 @@ def test_two_at_once(toy):
     outs = [process.communicate(timeout=60)[0] for process in both]
     assert [process.returncode for process in both] == [0, 0] and toy.runs()
     assert sum("setup: done" in out for out in outs) == 1
+
+
+@pytest.mark.parametrize(("grown", "said"), [(2_140_000, ", 2.1 of at most 5.4 GB"), (5_600_000, "")])
+def test_the_figure_is_left_out_where_others_write_too(grown, said):
+    """What is counted is the whole disk's growth; more than the set-up takes cannot all be the set-up's."""
+    function = re.search(r"^written\(\).*?^}$", (ROOT / "tools" / "setup.sh").read_text(), re.MULTILINE | re.DOTALL)[0]
+    shell = ["sh", "-euc", f"size_gb=5.4\n{function}\nwritten {grown}"]
+    assert subprocess.run(shell, capture_output=True, text=True, check=True).stdout == said
 
 
 def test_ctrl_c_says_how_to_go_on(toy):

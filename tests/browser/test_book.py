@@ -77,6 +77,19 @@ def test_a_look_sees_what_is_wrong(page, serve, tmp_path, body, expected):
     assert not found if expected is None else any(re.match(expected, line) for line in found), found
 
 
+def test_every_page_says_in_its_head_what_it_is():
+    """Which search engines and places that show links read. Lists that Sphinx makes have no text of their own."""
+    description = re.compile(r'<meta (?:name="description" content="([^"]+)"|content="([^"]+)" name="description")')
+    said = {}
+    for path in html_files(SITE):
+        if path.name not in ("genindex.html", "py-modindex.html", "search.html"):
+            head = path.read_text().partition("</head>")[0]
+            told = description.findall(head)
+            assert len(told) == 1 and 'property="og:title"' in head, path
+            said["".join(told[0])] = path
+    assert len(said) > 20 and all(len(text) > 40 for text in said)  # and each its own
+
+
 def test_videos_play_when_they_come_into_view(page, site):
     page.goto(f"{site}/notebooks/06_text_to_video.html")
     video = page.locator("figure.clip video").first
