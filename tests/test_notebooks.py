@@ -176,20 +176,20 @@ def test_long_cell(toy):
     assert refreshed(toy("01_toy", "\n".join(["x = 1"] * 16))) == ["[2] more than 15 lines: x = 1"]
 
 
-@pytest.mark.parametrize(
-    ("cell", "expected"),
-    [
-        ("x = '" + 89 * "y" + "'", []),
-        ("x = '" + 90 * "y" + "'", [f"code wider than {WIDEST_CODE}"]),
-        ("print('x' * 85)", []),
-        ("print('x' * 86)", [f"prints lines wider than {WIDEST_TEXT}"]),
-        ("'x' * 84", [f"prints lines wider than {WIDEST_TEXT}"]),  # with its quotes
-        ("assert 1 < 2, '1 is not less'", []),
-        ("assert 1 < 2", ["an assert that does not say what it found"]),
-    ],
-)
-def test_what_does_not_fit_or_does_not_say(toy, cell, expected):
-    assert refreshed(toy("01_toy", cell)) == [f"[2] {problem}: {cell}" for problem in expected]
+def test_what_does_not_fit_or_does_not_say(toy):
+    wide_code, wide_text = f"code wider than {WIDEST_CODE}", f"prints lines wider than {WIDEST_TEXT}"
+    bare = "an assert that does not say what it found"
+    cells = {
+        "x = '" + 89 * "y" + "'": None,
+        "x = '" + 90 * "y" + "'": wide_code,
+        "print('x' * 85)": None,
+        "print('x' * 86)": wide_text,
+        "'x' * 84": wide_text,  # with its quotes
+        "assert 1 < 2, '1 is not less'": None,
+        "assert 1 < 2": bare,
+    }
+    wanted = [f"[{n}] {problem}: {cell}" for n, (cell, problem) in enumerate(cells.items(), 2) if problem]
+    assert refreshed(toy("01_toy", *cells)) == wanted
 
 
 @pytest.mark.parametrize("text", ["a/home/b", "helpers/work/x", "https://example.org/home/x", "~/root/x", "1/2"])

@@ -48,6 +48,7 @@ class Exercise:
         return attempt if verdict.right else self.reference
 
     def judge(self, attempt: Callable) -> Verdict:
+        """Runs it on every case, and holds what comes against what is right, then against each mistake."""
         cases = self.cases()
         try:
             ran = [run(attempt, args) for args, _ in cases]
