@@ -8,7 +8,6 @@ and kept in `mesh.backend`; the code that uses the mesh is the same.
 import atexit
 import itertools
 import os
-import subprocess
 import sys
 import tempfile
 from pathlib import Path
@@ -18,6 +17,7 @@ import ttnn
 import yaml
 
 import ttnn_emulator
+from helpers import forks
 from helpers.words import say
 from ttnn_emulator.session import end_in_time
 from ttnn_emulator.systems import System, find_system
@@ -180,24 +180,17 @@ def run_on(system: str, function, *args, numerics: bool = True, backend: str | N
     """
     find_system(system)
     with tempfile.TemporaryDirectory() as folder:
-        task, answer = Path(folder, "task"), Path(folder, "answer")
+        task, answer, said, errors = (Path(folder, name) for name in ("task", "answer", "said", "errors"))
         task.write_bytes(cloudpickle.dumps((function, args, dict(numerics=numerics, backend=backend))))
-        command = [sys.executable, "-m", "helpers.worker", system, str(task), str(answer)]
         try:
-            ended = subprocess.run(
-                command,
-                env=worker_environment(),
-                timeout=timeout,
-                capture_output=True,
-                text=True,
-            )
-        except subprocess.TimeoutExpired:
+            status = forks.run(worker_environment(), timeout, system=system, folder=folder)
+        except TimeoutError:
             raise TimeoutError(
                 f"{function.__name__} on {system} took longer than {timeout} s and was stopped."
             ) from None
-        print(ended.stdout, end="")
+        print(said.read_text(), end="")
         if not answer.exists():
-            raise RuntimeError(f"The process for {system} died with status {ended.returncode}:\n{ended.stderr[-2000:]}")
+            raise RuntimeError(f"The process for {system} died with status {status}:\n{errors.read_text()[-2000:]}")
         result, error = cloudpickle.loads(answer.read_bytes())
     if error:
         raise RuntimeError(f"{function.__name__} failed on {system}:\n{error}")

@@ -1,6 +1,9 @@
-"""The other process of helpers.mesh.run_on: opens the system, runs the function, writes the answer."""
+"""The other side of helpers/forks.py: imports torch and ttnn once, then becomes a fresh process for each call."""
 
+import json
 import os
+import signal
+import socket
 import sys
 import traceback
 from pathlib import Path
@@ -9,19 +12,58 @@ import cloudpickle
 
 from helpers.mesh import open_mesh
 
+LONGEST = 1 << 20  # bytes of one message
 
-def main(system: str, task: str, answer: str) -> None:
+
+def wait(control: socket.socket) -> None:
+    """A message is a call, with a socket for what becomes of it. Ends where the process that sends them has ended."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # an interrupt is for the function that runs
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody asks what became of a watcher
+    while True:
+        message, sockets, _, _ = socket.recv_fds(control, LONGEST, 1)
+        if not message:
+            return
+        if os.fork() == 0:
+            control.close()
+            watch(socket.socket(fileno=sockets[0]), json.loads(message))
+        os.close(sockets[0])
+
+
+def watch(answers: socket.socket, call: dict) -> None:
+    """Starts the fresh process; says its number, then its exit status."""
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    number = os.fork()
+    if number == 0:
+        answers.close()
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        for name, value in call["changed"].items():  # since this was started
+            os.environ.pop(name, None)
+            if value is not None:
+                os.environ[name] = value
+        work(**call["arguments"])
     try:
-        function, args, how = cloudpickle.loads(Path(task).read_bytes())
+        answers.sendall(f"{number}\n".encode())
+        status = os.waitstatus_to_exitcode(os.waitpid(number, 0)[1])
+        answers.sendall(f"{status}\n".encode())
+    finally:
+        os._exit(0)  # also where nobody listens any more
+
+
+def work(system: str, folder: str) -> None:
+    """Opens the system, runs the function of folder/task, leaves folder/answer, and in folder/said what was printed."""
+    for name, number in (("said", 1), ("errors", 2)):
+        os.dup2(os.open(Path(folder, name), os.O_WRONLY | os.O_CREAT, 0o600), number)
+    try:
+        function, args, how = cloudpickle.loads(Path(folder, "task").read_bytes())
         written = cloudpickle.dumps((function(open_mesh(system, **how), *args), None))
     except BaseException:
         written = cloudpickle.dumps((None, traceback.format_exc()))
-    part = Path(f"{answer}.part")
+    part = Path(folder, "answer.part")
     part.write_bytes(written)
-    part.rename(answer)
+    part.rename(Path(folder, "answer"))
     sys.stdout.flush()
     os._exit(0)  # ttnn's threads may not want to end
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    wait(socket.socket(fileno=int(sys.argv[1])))

@@ -62,7 +62,15 @@ def test_another_torch_for_conda_is_noticed(line):
 # Three houses. A module imports from its own line and the lines before it. What is in no line may import anything,
 # and nothing in these lines may import it: give it a place first.
 ORDER = [
-    ["ttnn_emulator", "helpers.world", "helpers.video", "helpers.metrics", "helpers.words", "helpers.answers"],
+    [
+        "ttnn_emulator",
+        "helpers.world",
+        "helpers.video",
+        "helpers.metrics",
+        "helpers.words",
+        "helpers.answers",
+        "helpers.forks",
+    ],
     ["helpers.tensors", "helpers.collectives"],
     ["helpers.mesh", "helpers.worker"],  # the worker is a program of its own, which mesh starts and which opens a mesh
     ["helpers.layers"],

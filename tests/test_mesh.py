@@ -5,12 +5,14 @@ import subprocess
 import sys
 import textwrap
 import time
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 import torch
 import ttnn
 
+from helpers import forks
 from helpers import mesh as mesh_module
 from helpers.mesh import close_mesh, current_mesh, find_backend, label, open_mesh, run_on
 from helpers.tensors import gather, replicate
@@ -230,3 +232,55 @@ def test_run_on_returns_and_reports():
         run_on("n150", lambda mesh: mesh)
     with pytest.raises(ValueError, match="no system called"):
         run_on("n160", double)
+
+
+def test_each_call_has_a_fresh_process_and_none_imports_ttnn_again(monkeypatch):
+    def where(mesh):
+        """Its process, the one that it was copied from, and what a call before it has left behind"""
+        watcher = Path(f"/proc/{os.getppid()}/stat").read_text().rsplit(")")[1].split()
+        ttnn.left_behind = [*getattr(ttnn, "left_behind", []), 1]
+        return os.getpid(), int(watcher[1]), ttnn.left_behind, os.environ.get("A_NAME")
+
+    monkeypatch.setenv("A_NAME", "one")
+    first = run_on("n150", where)
+    monkeypatch.delenv("A_NAME")
+    second = run_on("n300", where)
+    assert first[2:] == ([1], "one") and second[2:] == ([1], None)
+    assert first[0] != second[0] and first[1] == second[1]
+
+
+def test_another_process_waits_where_this_one_would_have_imported_something_else(tmp_path, monkeypatch):
+    (tmp_path / "python").write_text("#!/bin/sh\nexec sleep 30")
+    (tmp_path / "python").chmod(0o755)
+    monkeypatch.setattr(forks, "_waiting", None)
+    monkeypatch.setattr(forks, "sys", SimpleNamespace(executable=str(tmp_path / "python")))
+    processes = []
+
+    def started(**more):
+        forks.waiting({"PATH": os.environ["PATH"], **more})
+        process = forks._waiting[0]
+        new = process not in processes
+        processes.append(process)
+        return new
+
+    assert started() and not started() and not started(TT_METAL_CACHE="read later")
+    assert started(OMP_NUM_THREADS="2") and not started(OMP_NUM_THREADS="2") and started()
+    monkeypatch.chdir(tmp_path)
+    assert started() and not started()
+    processes[-1].kill()
+    processes[-1].wait()
+    assert started() and not started()
+    for process in processes:
+        process.kill()
+
+
+def test_the_process_that_waits_ends_with_its_parent(tmp_path):
+    code = "import os\nfrom helpers import forks\nforks.waiting(dict(os.environ))\nprint(forks._waiting[0].pid)"
+    ended = python(code, tmp_path)
+    waiting = Path("/proc", ended.stdout.strip())
+    assert ended.returncode == 0 and ended.stdout.strip(), ended.stderr[-2000:]
+    for _ in range(300):
+        if not waiting.exists() or "Z" in (waiting / "stat").read_text():
+            return
+        time.sleep(0.1)
+    pytest.fail("it still waits")

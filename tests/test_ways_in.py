@@ -98,3 +98,19 @@ def test_a_devcontainer_sets_up_as_the_dockerfile_does():
 def test_two_commands_are_read_from_readme():
     text = "# x\n```\nnot this\n```\n## Two commands\n\n```\nmake a B='c'   # why\n\nmake d\n```\n```\nnor this\n```\n"
     assert bare_root.two_commands(text) == ["make a B='c'", "make d"]
+
+
+def test_debian_comes_from_this_machines_mirror_or_its_own(tmp_path):
+    (tmp_path / "debian.sources").write_text("Types: deb\nURIs: http://mirror.example/debian\nSuites: bookworm\n")
+    line = "deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] {} trixie main"
+    assert bare_root.source("trixie", tmp_path / "debian.sources") == line.format("http://mirror.example/debian")
+    assert bare_root.source("trixie", tmp_path / "none") == line.format("http://deb.debian.org/debian")
+
+
+def test_a_python_that_fills_usr_is_refused(monkeypatch):
+    """Its folder would be copied into the root: all of the machine's programs."""
+    monkeypatch.setattr(bare_root.os, "getuid", lambda: 0)
+    monkeypatch.setattr(bare_root.shutil, "which", lambda name: name)
+    monkeypatch.setattr(bare_root.sys, "base_prefix", "/usr")
+    with pytest.raises(SystemExit, match="this Python is the system's"):
+        bare_root.main(["readme"])

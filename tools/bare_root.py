@@ -4,8 +4,9 @@
     python3.12 tools/bare_root.py readme trixie        # README's two commands, on Debian 13
 
 The Dockerfile is read and its instructions are carried out, so the two cannot drift apart: an instruction that this
-does not know is refused by name. What stands in for the image python:3.12-slim is a minimal Debian with this machine's
-Python 3.12 in /usr/local; Debian's mirror, certificates and proxy are this machine's too. Standard library only.
+does not know is refused by name. What stands in for the image python:3.12-slim is a minimal Debian with this Python
+3.12 in /usr/local, so it has to be one in a folder of its own, as uv and pyenv install them; the mirror, certificates
+and proxy are this machine's too. Once a week the forge runs it, on Ubuntu. Standard library only.
 """
 
 import argparse
@@ -182,13 +183,11 @@ def debian(root: Path, suite: str, more: str = "") -> Machine:
     return machine
 
 
-def source(suite: str) -> str:
-    """The line for apt, with this machine's own mirror. Raises RuntimeError where none is named here."""
-    lists = Path("/etc/apt/sources.list.d/debian.sources")
+def source(suite: str, lists: Path = Path("/etc/apt/sources.list.d/debian.sources")) -> str:
+    """The line for apt, with this machine's own mirror, and Debian's where this is another Linux."""
     found = re.search(r"^URIs: (\S+)", lists.read_text(), re.MULTILINE) if lists.exists() else None
-    if found is None:
-        raise RuntimeError(f"No mirror: {lists} does not name one. Run this on Debian 12 or 13.")
-    return f"deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] {found[1]} {suite} main"
+    mirror = found[1] if found else "http://deb.debian.org/debian"  # what comes is signed
+    return f"deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] {mirror} {suite} main"
 
 
 def two_commands(text: str) -> list[str]:
@@ -231,6 +230,8 @@ def main(arguments=None) -> None:
     options = parser.parse_args(arguments)
     if os.getuid() != 0 or not shutil.which("mmdebstrap"):
         raise SystemExit("bare_root: run this as root, with mmdebstrap installed.")
+    if sys.base_prefix == "/usr":
+        raise SystemExit("bare_root: this Python is the system's. Run this with one of uv's: uv python find 3.12")
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # or the root would be left behind
     start = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="bare-root-") as folder:

@@ -1,0 +1,69 @@
+"""Fresh processes that need not import torch and ttnn first, which takes seconds: for helpers.mesh.run_on.
+
+One process imports them, opens nothing, and waits (helpers/worker.py). For each call it forks: the copy is the fresh
+process. It ends with this one, whose end closes the socket between the two.
+"""
+
+import contextlib
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+
+AT_IMPORT = ("TTNN_", "TT_LOGGER", "OMP_", "MKL_", "LOGURU_", "PYTHONPATH")  # variables that torch and ttnn import with
+
+_lock = threading.Lock()
+_waiting: tuple | None = None  # the process that waits, the socket to it, the environment and folder that it began with
+
+
+def run(environment: dict[str, str], timeout: float, **arguments: str) -> int:
+    """Runs helpers.worker.work(**arguments) in a fresh process with that environment. -> its exit status
+
+    Raises TimeoutError after `timeout` seconds. Ended early, for whatever reason, the process is killed.
+    """
+    ours, theirs = socket.socketpair()
+    with ours, ours.makefile() as said:
+        with theirs, _lock, contextlib.suppress(ConnectionError):  # then nothing is said
+            control, started = waiting(environment)
+            names = {name for name in started.keys() | environment.keys() if started.get(name) != environment.get(name)}
+            call = {"changed": {name: environment.get(name) for name in names}, "arguments": arguments}
+            socket.send_fds(control, [json.dumps(call).encode()], [theirs.fileno()])
+        first = said.readline()
+        if not first:
+            raise RuntimeError("The process that starts others has ended. What it said stands above.")
+        try:
+            ours.settimeout(timeout)
+            return int(said.readline())
+        except BaseException:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(int(first), signal.SIGKILL)
+            raise
+
+
+def waiting(environment: dict[str, str]) -> tuple[socket.socket, dict[str, str]]:
+    """The process that waits: its socket, and the environment that it was started with.
+
+    Another is started where this one is gone, or would have imported something else.
+    """
+    global _waiting
+    if _waiting is not None:
+        process, control, started, folder = _waiting
+        if process.poll() is None and folder == os.getcwd() and not differ(started, environment):
+            return control, started
+        control.close()
+    control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    with theirs:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "helpers.worker", str(theirs.fileno())], env=environment,
+            pass_fds=[theirs.fileno()], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+        )  # fmt: skip
+    _waiting = process, control, environment, os.getcwd()
+    return control, environment
+
+
+def differ(one: dict[str, str], other: dict[str, str]) -> bool:
+    """Whether torch or ttnn might import otherwise."""
+    return any(one.get(n) != other.get(n) for n in one.keys() | other.keys() if n.startswith(AT_IMPORT))
