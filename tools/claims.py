@@ -89,7 +89,7 @@ def scaling():
 
 
 def no_other_models():
-    others = sorted({case.title.split(" ")[0].rstrip(",") for case in cases.CASES} - {"Mochi", "SD"})
+    others = sorted({case.title.split(" ")[0].replace("H3", "MiniMax-H3") for case in cases.CASES} - {"Mochi", "SD"})
     why = f"With published times: {', '.join(others)}, LTX-2.3; in TT-XLA HunyuanVideo, CogVideoX, Krea Realtime"
     return FALSE if others else HOLDS, f"{why} (tenstorrent/tt-xla 5746, 4982, 5838)."
 
