@@ -84,13 +84,15 @@ CASES = (
 
 def table() -> str:
     """All cases, one a line, and how far predictions are off."""
-    head = ("seconds of", "on", "predicted", "range", "published", "error", "waits for", "fitted")
+    head = ("seconds of", "on", "predicted", "range", "published", "error", "waits for")
     lines = [row(case) for case in CASES]
     errors = [abs(case.error) for case in CASES if not case.fitted]
     near = sum(error <= 0.25 for error in errors)
     inside = sum(case.inside for case in CASES if not case.fitted)
+    taken = ", ".join(f"{case.fitted} ({case.recording[1]})" for case in CASES if case.fitted)
     summary = (
-        f"Nothing fitted: {len(errors)} runs, {near} within 25 %, {inside} inside the range, "
+        f"* Fitted on it or taken from it: {taken}.\n"
+        f"The other {len(errors)}: {near} within 25 %, {inside} inside the range, "
         f"median error {statistics.median(errors):.0%}."
     )
     return aligned([head, *lines]) + "\n" + summary
@@ -99,7 +101,6 @@ def table() -> str:
 def row(case: Case) -> tuple[str, ...]:
     span = f"{case.seconds('quick'):.0f}-{case.seconds('slow'):.0f}"
     denoising, _ = case.stages()[0]
-    return (
-        case.title, case.recording[1], f"{case.seconds():.1f}", span, f"{case.published:g}", f"{case.error:+.0%}",
-        denoising.bound, case.fitted,
-    )  # fmt: skip
+    title = f"{case.title} *" if case.fitted else case.title
+    seconds, published, error = f"{case.seconds():.1f}", f"{case.published:g}", f"{case.error:+.0%}"
+    return title, case.recording[1], seconds, span, published, error, denoising.bound
