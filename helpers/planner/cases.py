@@ -91,7 +91,7 @@ def table() -> str:
     inside = sum(case.inside for case in CASES if not case.fitted)
     taken = ", ".join(f"{case.fitted} ({case.recording[1]})" for case in CASES if case.fitted)
     summary = (
-        f"* Fitted on it or taken from it: {taken}.\n"
+        f"* Fitted on it: {taken}.\n"
         f"The other {len(errors)}: {near} within 25 %, {inside} inside the range, "
         f"median error {statistics.median(errors):.0%}."
     )
