@@ -4,6 +4,7 @@ Videos become files, each with a poster and a strip of six frames for those who 
 reader can predict first.
 """
 
+import ast
 import base64
 import io
 import json
@@ -63,13 +64,20 @@ def first_picture(notebook: dict) -> Image.Image:
 
 
 def describe(cell: dict, number: int) -> None:
-    """Folds an answer, and says in words what a picture is of: the line that made it."""
+    """Folds an answer, and says in words what a picture is of: the statement that made it."""
     source = "".join(cell["source"]).strip()
     if ANSWER.search(source) and cell["outputs"]:
         cell["metadata"].setdefault("tags", []).append("hide-output")
     if any(PICTURES & set(output.get("data", {})) for output in cell["outputs"]):
-        alt = f"What cell {number} draws: {' '.join(source.splitlines()[-1].split())}"
+        alt = f"What cell {number} draws: {last_statement(source)}"
         cell["metadata"]["mystnb"] = {"image": {"alt": alt.replace('"', "'")}}
+
+
+def last_statement(source: str) -> str:
+    """On one line, however many it takes in the cell"""
+    first = ast.parse(source).body[-1].lineno
+    words = " ".join(" ".join(source.splitlines()[first - 1 :]).split())
+    return words.replace("( ", "(").replace(", )", ")").replace(" )", ")")
 
 
 def with_files(html: str, folder: Path, name: str) -> str:

@@ -34,7 +34,9 @@ def page(frames, tmp_path_factory):
     cells = [
         v4.new_code_cell(""),  # has no number
         v4.new_code_cell("video.show(x)", outputs=[v4.new_output("display_data", {"text/html": html})]),
-        v4.new_code_cell('x = 1\nshow("a",\n x)', outputs=[v4.new_output("display_data", {"image/jpeg": png})]),
+        v4.new_code_cell(
+            'x = 1\nshow(\n    "a",\n    x,\n)', outputs=[v4.new_output("display_data", {"image/jpeg": png})]
+        ),
         v4.new_code_cell("guess.reveal(3)", outputs=[v4.new_output("stream", text="3")]),
         v4.new_code_cell("check.f.hint(1)", outputs=[v4.new_output("stream", text="think")]),
     ]
@@ -85,7 +87,7 @@ def test_only_answers_are_folded(page):
 
 def test_pictures_say_what_they_are(page):
     words = [cell.metadata.get("mystnb") for cell in page[0]]
-    assert words == [None, None, {"image": {"alt": "What cell 2 draws: x)"}}, None, None]
+    assert words == [None, None, {"image": {"alt": "What cell 2 draws: show('a', x)"}}, None, None]
 
 
 def test_a_video_without_frames_is_refused(tmp_path):

@@ -4,12 +4,15 @@ budgets.json holds what was measured on two cores, in seconds: "notebook" for th
 cell, and by its id a cell that takes longer than that. Three times as much is allowed, for slower and busier
 machines.
 
+Then, in the same kernel, quick cells run again from the last to the first (tests/again.py).
+
 Cells tagged `nbval-check-output` must print today what was committed; the others show pictures, or digits that
 depend on the CPU. Each notebook is a group of its own, so that two workers share the series.
 """
 
 import copy
 import json
+import os
 import re
 from pathlib import Path
 
@@ -20,6 +23,8 @@ from tools import notebooks, series
 
 BUDGETS = json.loads(Path(__file__).with_name("budgets.json").read_text())
 ALLOWED = 3
+AGAIN = "again-first", "again-last"  # ids of the two cells that tests/again.py is called from
+SILENT = {"03_denoise"}  # its predictions do not name their mistakes yet
 # Each in a group of its own for the workers; the longest first, or it would run alone in the end.
 PATHS = [
     pytest.param(path, id=path.stem, marks=pytest.mark.xdist_group(path.stem))
@@ -55,6 +60,27 @@ def default_system(notebook) -> str:
     return re.search(r'^SYSTEM = "(\w+)"', source, re.MULTILINE)[1]
 
 
+def copy_of(path: Path, folder: Path) -> Path:
+    """The notebook with both cells, in a folder beside which `models` lies as it does beside the original."""
+    notebook = nbformat.read(path, as_version=4)
+    here = f"import sys as _sys\n\n_sys.path.append({str(Path(__file__).parent)!r})\nimport again as _again\n\n"
+    watch = nbformat.v4.new_code_cell(f"{here}_ran = _again.watch()", id=AGAIN[0])
+    rerun = nbformat.v4.new_code_cell("_again.again(_ran)", id=AGAIN[1])
+    notebook.cells = [watch, *notebook.cells, rerun]
+    there = folder / "notebooks" / path.name
+    there.parent.mkdir()
+    os.symlink(series.ROOT / "models", folder / "models")
+    nbformat.write(notebook, there)
+    return there
+
+
+def found_in(executed: Path) -> dict:
+    """What the last cell said: {"failed": [...], "predictions": [...], "cells": number run again}"""
+    notebook = nbformat.read(executed, as_version=4)
+    said = next(cell for cell in notebook.cells if cell.id == AGAIN[1]).outputs[-1].text
+    return json.loads(said.splitlines()[-1])
+
+
 def printed(notebook) -> dict[str, list[str]]:
     """By cell, for the cells that are compared: what they print, and the names of what they show."""
     cells = [cell for cell in notebooks.tidy(notebook).cells if "nbval-check-output" in series.tags(cell)]
@@ -77,12 +103,15 @@ def differences(stored, today) -> list[str]:
 @pytest.mark.parametrize("path", PATHS)
 def test_series_runs_within_its_budget(path, tmp_path, record_property):
     stored = nbformat.read(path, as_version=4)
-    (result,) = series.run([path], tmp_path, "galaxy")
+    (result,) = series.run([copy_of(path, tmp_path)], tmp_path, "galaxy")
     record_property("time per notebook and its slowest cells", series.table([result], slowest=5))
     assert result["failure"] is None
     assert over_budget(result, BUDGETS) == []
     if default_system(stored) == "galaxy":
         assert differences(stored, nbformat.read(tmp_path / path.name, as_version=4)) == []
+    found = found_in(tmp_path / path.name)
+    assert found["failed"] == [] and found["cells"] >= 10
+    assert path.stem in SILENT or found["predictions"] == []
 
 
 @pytest.mark.parametrize(
@@ -142,3 +171,21 @@ def test_over_budget(budget, expected):
     result = {"notebook": "01_toy", "seconds": 4.0, "cells": cells}
     assert over_budget(result, {"01_toy": budget}) == expected
     assert "has no budget" in over_budget(result, {})[0]
+
+
+def test_what_does_not_run_again_and_what_predictions_leave_open_is_found(toy, tmp_path):
+    reveal = "from helpers.exercises import predict\n\nguess = predict('GB', 3)\nguess.reveal(4, mistakes={{{}}})"
+    path = toy(
+        "01_toy",
+        "n = 1",
+        "assert n == 1, f'n is {n}'",
+        "n = 2",
+        reveal.format("3: 'Too few.', 4: 'Right.'"),
+        "other = predict('kB', 3)\nother.reveal(4)",
+    )
+    (tmp_path / "again").mkdir()
+    (result,) = series.run([copy_of(path, tmp_path / "again")], tmp_path, "galaxy")
+    found = found_in(tmp_path / path.name)
+    assert result["failure"] is None and found["cells"] >= 4
+    assert found["failed"] == ["assert n == 1, f'n is {n}': AssertionError: n is 2"]
+    assert found["predictions"] == ["GB: 4 is answered by another sentence, or right", "kB: names no mistake"]

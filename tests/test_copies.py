@@ -71,6 +71,17 @@ def test_the_file_for_answers_is_begun_once(course):
     assert "mesh.mlp" in kept.read_text() and not (course[0] / answers.FILE).exists()
 
 
+def test_starting_everything_over_puts_the_answers_aside(course):
+    make(course)
+    kept = course[1] / answers.FILE
+    kept.write_text('{"exercises": {"mesh.mlp": {}}, "predictions": {}}')
+    run(course, "reset", "--only", "01")
+    assert "mesh.mlp" in kept.read_text()
+    run(course, "reset", "--only", "all")
+    (aside,) = (course[1] / "before").glob("answers.*.json")
+    assert "mesh.mlp" in aside.read_text() and kept.read_text() == answers.EMPTY
+
+
 def test_a_second_time_leaves_answers_and_counts_them(course):
     make(course)
     change(course[1] / "01_toy.ipynb", guess="guess = 12")

@@ -6,6 +6,7 @@ import linecache
 import pkgutil
 import re
 from pathlib import Path
+from unittest import mock
 
 import pytest
 import torch
@@ -218,10 +219,11 @@ def test_a_mesh_too_small_to_tell_is_not_trusted():
     def on_one_chip(mesh):
         check = mesh_exercises.row_parallel
         kept = check(lambda x, w, bias: ttnn.add(ttnn.linear(x, w), bias))
-        return kept is check.reference, check(check.reference) is check.reference
+        accepted = check(check.reference) is check.reference
+        with mock.patch("helpers.exercises.exercise.run_on", side_effect=AssertionError("nobody has begun")):
+            return kept is check.reference, accepted, check(lambda *args: ...) is check.reference
 
-    refused, accepted = run_on("n150", on_one_chip)
-    assert refused and accepted
+    assert run_on("n150", on_one_chip) == (True, True, True)
 
 
 def test_the_learners_line_is_known_when_the_check_ran_in_another_process(cells, capsys):

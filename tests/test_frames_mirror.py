@@ -7,7 +7,8 @@ import ttnn
 from torch import nn
 
 from helpers.mesh import run_on
-from helpers.planner.memory import allocated, measure
+from helpers.planner.allocator import allocated
+from helpers.planner.memory import measure
 from helpers.planner.mirror import mirrored
 
 TILE_BYTES = {"bfloat16": 2048, "bfloat8_b": 1088}

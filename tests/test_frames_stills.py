@@ -53,6 +53,9 @@ DENOISERS = {
     "SD 3": {},
     "SD 3.5 Large": dict(qk_norm="rms_norm", attention_head_dim=64, num_attention_heads=2),
     "SD 3.5 Medium": dict(qk_norm="rms_norm", dual_attention_layers=(0,), num_layers=3),
+    "an odd number of heads": dict(
+        qk_norm="rms_norm", dual_attention_layers=(0,), num_attention_heads=3, caption_projection_dim=96
+    ),
     "one block": dict(num_layers=1),
 }
 

@@ -1,15 +1,21 @@
 """The committed notebooks are what `make notebooks` makes of them, and keep the rules for notebooks."""
 
+import ast
+import dis
 import re
+import types
 
 import nbformat
 import pytest
 
+from helpers.words import WIDTH
 from tools import notebooks
 from tools.series import ROOT, code_cells, first_line, tags, takes
 
 COMMITTED = sorted((ROOT / "notebooks").glob("*.ipynb"))
 LONGEST = 15  # lines of one cell
+WIDEST_CODE, WIDEST_TEXT = 95, WIDTH  # columns
+WIDE_TABLES = {"54812556"}  # cells that print a table of helpers/planner, which is wider
 MACHINE = re.compile(r"(?<![\w.~])/(home|root|Users|work|tmp|mnt|opt|workspace)/\w|[A-Z]:\\\\?\w")
 
 
@@ -41,12 +47,86 @@ def problems(path) -> list[str]:
 
 def cell_problems(cell) -> list[str]:
     error = any(output.output_type == "error" for output in cell.outputs)
+    wide = [line for line in shown(cell) if len(line) > WIDEST_TEXT and cell.id not in WIDE_TABLES]
     checks = {
         "not executed": cell.execution_count is None,
         "error": error and "raises-exception" not in tags(cell),
         f"more than {LONGEST} lines": len(cell.source.splitlines()) > LONGEST,
+        f"code wider than {WIDEST_CODE}": any(len(line) > WIDEST_CODE for line in cell.source.splitlines()),
+        f"prints lines wider than {WIDEST_TEXT}": bool(wide),
+        "an assert that does not say what it found": bare_assert(cell.source),
     }
     return [problem for problem, holds in checks.items() if holds]
+
+
+def shown(cell) -> list[str]:
+    """The lines of text that a reader sees below a cell; a value that has a picture shows that."""
+    texts = [output.text for output in cell.outputs if output.output_type == "stream"]
+    texts += [output.data["text/plain"] for output in cell.outputs if set(output.get("data", {})) == {"text/plain"}]
+    return [line for text in texts for line in text.splitlines()]
+
+
+def bare_assert(source: str) -> bool:
+    return any(isinstance(node, ast.Assert) and node.msg is None for node in ast.walk(ast.parse(source)))
+
+
+# --- any order ---------------------------------------------------------------------------------------
+
+# A cell that reads a name reads another thing once a later cell has given the name to something else. What this does
+# not see: a thing that changes while its name stays, such as a list that grows, a model that is set otherwise, or
+# numbers drawn one after the other. tests/test_budgets.py runs the quick cells again and meets some of these.
+
+
+def names(source: str) -> tuple[set[str], set[str]]:
+    """(written, read) of a cell, at its top; what it writes before it reads it is its own. From the compiled code."""
+    written, read = set(), set()
+    code = compile(source, "cell", "exec")
+    for one in dis.get_instructions(code):
+        if one.opname == "STORE_NAME":
+            written.add(one.argval)
+        elif one.opname in ("LOAD_NAME", "LOAD_GLOBAL") and one.argval not in written:
+            read.add(one.argval)
+    inner = [constant for constant in code.co_consts if isinstance(constant, types.CodeType)]
+    while inner:  # functions see the cell's names when they are called, which may be in any cell
+        body = inner.pop()
+        read |= {one.argval for one in dis.get_instructions(body) if one.opname == "LOAD_GLOBAL"} - written
+        inner += [constant for constant in body.co_consts if isinstance(constant, types.CodeType)]
+    return written, read
+
+
+def used_twice(cells: list[str]) -> list[str]:
+    """Names that two cells write and a third reads, or one of the two before it writes."""
+    each = [names(source) for source in cells]
+    found = []
+    for name in sorted(set().union(*(read for _, read in each))):
+        writers = [n for n, (written, _) in enumerate(each, 1) if name in written]
+        readers = [n for n, (_, read) in enumerate(each, 1) if name in read]
+        if len(writers) > 1:
+            found.append(f"{name} is written in cells {writers} and read in {readers}")
+    return found
+
+
+@pytest.mark.parametrize("path", COMMITTED, ids=lambda path: path.stem)
+def test_no_name_stands_for_two_things(path):
+    assert used_twice([cell.source for cell in code_cells(nbformat.read(path, as_version=4))]) == []
+
+
+@pytest.mark.parametrize(
+    ("cells", "expected"),
+    [
+        (["x = 1", "print(x)", "y = 2"], 0),
+        (["x = 1", "print(x)", "x = 2"], 1),
+        (["x = 1", "x = x + 1"], 1),  # the second cell, run again, counts on
+        (["for n in range(3):\n    print(n)", "for n in 'ab':\n    print(n)"], 0),
+        (["n = 3", "def f():\n    return n", "n = 4"], 1),  # f() means another n
+        (["n = 3", "def f(n):\n    return n", "n = 4"], 0),
+        (["n = 3", "print([n for n in 'ab'])", "n = 4"], 0),
+        (["def f():\n    return ...\n\n\nf = check.f(f)", "f()"], 0),
+        (["try:\n    go()\nexcept ValueError as error:\n    print(error)"] * 2, 0),
+    ],
+)
+def test_names_for_two_things_are_found(cells, expected):
+    assert len(used_twice(cells)) == expected
 
 
 @pytest.mark.parametrize("path", COMMITTED, ids=lambda path: path.stem)
@@ -94,6 +174,22 @@ def test_problems(toy, change, expected):
 def test_long_cell(toy):
     assert refreshed(toy("01_toy", "\n".join(["x = 1"] * 15))) == []
     assert refreshed(toy("01_toy", "\n".join(["x = 1"] * 16))) == ["[2] more than 15 lines: x = 1"]
+
+
+def test_what_does_not_fit_or_does_not_say(toy):
+    wide_code, wide_text = f"code wider than {WIDEST_CODE}", f"prints lines wider than {WIDEST_TEXT}"
+    bare = "an assert that does not say what it found"
+    cells = {
+        "x = '" + 89 * "y" + "'": None,
+        "x = '" + 90 * "y" + "'": wide_code,
+        "print('x' * 85)": None,
+        "print('x' * 86)": wide_text,
+        "'x' * 84": wide_text,  # with its quotes
+        "assert 1 < 2, '1 is not less'": None,
+        "assert 1 < 2": bare,
+    }
+    wanted = [f"[{n}] {problem}: {cell}" for n, (cell, problem) in enumerate(cells.items(), 2) if problem]
+    assert refreshed(toy("01_toy", *cells)) == wanted
 
 
 @pytest.mark.parametrize("text", ["a/home/b", "helpers/work/x", "https://example.org/home/x", "~/root/x", "1/2"])

@@ -85,7 +85,7 @@ def test_readme_is_right():
         ("pictures/butterfly.webp", "pictures/moth.webp", "no file pictures/moth.webp"),
         ("training/       how", "teaching/       how", "no file teaching/"),
         ("`make check`", "`make doctor`", "no command make doctor"),
-        ("| 65 |", "| 60 |", "03_denoise.ipynb is called 'From noise to a video' and takes 65 minutes"),
+        ("| 70 | place", "| 60 | place", "01_mesh.ipynb is called 'Thirty-two chips, one device' and takes 70 minutes"),
         ("| 2 Wormhole, 1 x 2", "| 2 Wormhole, 2 x 1", "system n300"),
         ("2.7 GB", "3 GB", "it should say: downloading about 2.7 GB"),
         ("take 5.8 of", "take 5.9 of", "it should say: take 5.8 of each chip's 12.9 GB"),

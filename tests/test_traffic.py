@@ -268,6 +268,32 @@ def test_a_dry_run_counts_the_same(mesh, x, monkeypatch):
     assert counted[0] == counted[1]
 
 
+def test_a_dry_run_counts_what_is_sent_again(mesh, x, monkeypatch):
+    """Each twice, and what differs in one thing only: length, layout of numbers, axis, dimension, shape of the mesh."""
+    wide = torch.cat([x, x], 2)
+
+    def calls():
+        both = [all_gather(replicate(x, mesh, dtype=ttnn.float32), 2, "sp") for _ in "ab"]
+        for part, dtype, dim, axis in ((wide, ttnn.float32, 2, "sp"), (x, ttnn.bfloat16, 2, "sp"),
+                                       (x, ttnn.float32, 2, "tp"), (x, ttnn.float32, 3, "tp")):  # fmt: skip
+            both += [all_gather(replicate(part, mesh, dtype=dtype), dim, axis) for _ in "ab"]
+        return len(both)
+
+    counted = []
+    for numerics in (True, False):
+        monkeypatch.setattr(mesh.emulator, "numerics", numerics)
+        mesh.traffic.clear()
+        many = calls()
+        mesh.reshape(ttnn.MeshShape(8, 4))
+        try:
+            many += calls()
+        finally:
+            mesh.reshape(ttnn.MeshShape(4, 8))
+        counted.append([(one.op, one.axis, one.shape, one.steps) for one in mesh.traffic.sent])
+    assert counted[0] == counted[1] and len(counted[0]) == many == 20
+    assert len({str(one) for one in counted[0]}) == 8  # of ten kinds: on which dimension slices are joined is no matter
+
+
 def test_a_mesh_of_another_shape_uses_the_systems_wires(mesh):
     """32 chips in one row: ttnn lays it as a snake, which turns where the first row ends."""
     x, block = torch.randn(1, 1, 1024, 64, generator=torch.Generator().manual_seed(6)), 32 * 64 * 2

@@ -8,6 +8,7 @@ import contextlib
 import functools
 import math
 import os
+import resource
 import statistics
 import subprocess
 import sys
@@ -27,6 +28,7 @@ from helpers.collectives import all_reduce
 from helpers.mesh import open_mesh, run_on
 from helpers.mochi.pipeline import Mochi, Request, first_noise
 from helpers.mochi.transformer import Transformer
+from helpers.planner import cases, whole_program
 from helpers.tensors import replicate, shard
 from training.config import configuration
 from training.export import save_pipeline
@@ -72,12 +74,22 @@ def main() -> int:
         rows.append(("open a Galaxy, cold cache", opening(cache), 10, "s"))
         warm = statistics.median(opening(cache) for _ in range(5))
         rows.append(("open a Galaxy, warm cache", warm, 0.5, "s"))
+    rows += whole_mochi()
     mesh = open_mesh("galaxy")
     rows += [*ops(mesh), mlp(mesh), block(mesh), *miniature(mesh)]
     print(f"\n{'':52s}{'measured':>10s}{'bound':>8s}")
     for name, measured, bound, unit in rows:
         print(f"{name:52s}{measured:>8.2f} {unit}{bound:>8g}{'' if measured <= bound else '   missed'}")
+    print("\nWhat others measured on chips, and what the planner predicts for it (helpers/planner/cases.py):")
+    print(cases.table())
     return int(any(measured > bound for _, measured, bound, _ in rows))
+
+
+def whole_mochi() -> list[tuple]:
+    """The planner's dry run of all of Mochi-1, 163 frames on a Galaxy, in a process of its own."""
+    took = seconds(lambda: whole_program("galaxy"))
+    held = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * 1024 / 1e9  # the largest process until now
+    return [("a dry run of all of Mochi-1 on Galaxy", took, 30, "s"), ("the memory that it takes here", held, 2, "GB")]
 
 
 def ops(mesh) -> list[tuple]:

@@ -102,8 +102,8 @@ def write(path: Path, notebook) -> None:
 
 
 def put_aside(path: Path) -> Path:
-    """Moves a copy to before/, beside those of other times."""
-    kept = path.parent / "before" / f"{path.stem}.{time.strftime('%Y%m%d-%H%M%S')}.ipynb"
+    """Moves a file to before/, beside those of other times."""
+    kept = path.parent / "before" / f"{path.stem}.{time.strftime('%Y%m%d-%H%M%S')}{path.suffix}"
     kept.parent.mkdir(exist_ok=True)
     return path.rename(kept)
 
@@ -202,6 +202,8 @@ def main(arguments=None, folder: Path = ROOT / "notebooks", work: Path = ROOT / 
     if options.what == "reset" and not options.only:
         raise SystemExit("Which one? make reset ONLY=03 starts one over, make reset ONLY=all every one.")
     chosen = choose("" if options.only == "all" else options.only, folder)
+    if options.what == "reset" and options.only == "all" and (work / answers.FILE).exists():
+        put_aside(work / answers.FILE)  # the next learner's are not these
     try:
         print("\n".join({"renew": renew, "reset": reset}[options.what](chosen, work)))
     except ValueError as error:

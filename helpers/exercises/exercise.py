@@ -39,16 +39,16 @@ class Exercise:
 
     def __call__(self, attempt: Callable) -> Callable:
         """Says right, or which mistake this is. Returns the attempt if it is right, else the reference."""
-        if self.needs_mesh and min(current_mesh().shape) < 2:
+        with untouched_traffic():
+            verdict = self.judge(attempt)
+        if verdict.begun and self.needs_mesh and min(current_mesh().shape) < 2:
             say(f"{current_mesh().system} has too few chips to tell right from wrong: checking on emulated galaxy.")
             verdict = run_on("galaxy", lambda mesh: self.judge(attempt), backend="emulated")
-        else:
-            with untouched_traffic():
-                verdict = self.judge(attempt)
         self.tell(verdict)
         return attempt if verdict.right else self.reference
 
     def judge(self, attempt: Callable) -> Verdict:
+        """Runs it on every case, and holds what comes against what is right, then against each mistake."""
         cases = self.cases()
         try:
             ran = [run(attempt, args) for args, _ in cases]

@@ -193,7 +193,8 @@ norm_over_tp = Exercise(
     discussion=(
         "One number a token in place of all features: that is why a residual that stays cut by features, as after "
         "notebook 01's exercise 6, costs almost nothing to norm. On the wire a column of 32 numbers takes a whole "
-        "tile, and still it is little. tt-metal has it as one op, rms_norm_pre_all_gather and its second half."
+        "tile, and still it is little. ttnn has it as a pair of ops around the exchange, rms_norm_pre_all_gather "
+        "and rms_norm_post_all_gather."
     ),
 )
 

@@ -9,7 +9,7 @@ from helpers.exercises.products import column_parallel, mlp, mlp_in_slices, row_
 from helpers.exercises.verdict import AtMost
 from helpers.tensors import shard
 
-__all__ = [  # by exercise number
+__all__ = [
     "break_even",
     "column_parallel",
     "mlp",

@@ -66,14 +66,16 @@ def draw_exercises(axes, kept: dict) -> None:
         for x, key in enumerate(keys, 1):
             marker, colour = STATES[state(kept.get(key))]
             axes.plot(x, y, marker, color=colour, ms=6 if marker == "." else 12, mec=INK, mew=0.6)
+            words = key.partition(".")[2].replace("_", "\n", 1).replace("_", " ")
+            axes.text(x, y + 0.2, words, ha="center", va="top", fontsize=6.5, color=INK)
     for name, (marker, colour) in STATES.items():
         axes.plot([], [], marker, color=colour, label=name, ms=8, mec=INK, mew=0.6)
     done = sum(row["right"] for row in kept.values())
     axes.set_title(f"Exercises: {done} of {sum(map(len, notebooks.values()))} right", fontsize=12)
-    axes.set(yticks=range(len(notebooks)), yticklabels=notebooks, ylabel="notebook", xlabel="exercise")
-    axes.set(xticks=range(1, 1 + max(map(len, notebooks.values()))), ylim=(len(notebooks) - 0.4, -0.6))
+    axes.set(yticks=range(len(notebooks)), yticklabels=notebooks, ylabel="notebook", xticks=[])
+    axes.set(xlim=(0.4, 0.6 + max(map(len, notebooks.values()))), ylim=(len(notebooks) - 0.2, -0.6))
     axes.spines[:].set_visible(False)
-    axes.legend(frameon=False, fontsize=9, loc="upper center", bbox_to_anchor=(0.5, -0.12), ncols=2)
+    axes.legend(frameon=False, fontsize=9, loc="upper center", bbox_to_anchor=(0.5, -0.02), ncols=2)
 
 
 def draw_predictions(axes, kept: dict) -> None:

@@ -10,14 +10,15 @@ from helpers.words import OPEN, RIGHT, WRONG, say, written
 class Prediction:
     question: str
     guess: object
-    mistakes: dict = field(default_factory=dict)  # as the last reveal named them
+    actual: object = None  # as the last reveal said it
+    mistakes: dict = field(default_factory=dict)  # as it named them
 
     def reveal(self, actual, unit: str = "", mistakes: dict | None = None) -> None:
         """Prints the answer, how far off the guess was, and what may have led to it.
 
         mistakes: a wrong answer -> the mistake that gives it, in a sentence. Compute the answers as the right one is.
         """
-        self.mistakes = mistakes or {}
+        self.actual, self.mistakes = actual, mistakes or {}
         say(f"{self.question}: {written(actual)} {unit}".rstrip())
         if not self.made:
             say("You made no prediction.")

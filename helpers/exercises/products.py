@@ -199,9 +199,10 @@ mlp_in_slices = Exercise(
         "all_gather(x, 3, 'tp') before the products, reduce_scatter(..., 3, 'tp') behind them.",
     ),
     discussion=(
-        "This is Megatron-LM's second pattern, sequence parallelism turned by a quarter: an all_reduce taken apart, "
-        "with the MLP between its halves. It sends as much as one all_reduce, and between layers each chip keeps "
-        "one slice of x in place of all of it. The blocks of notebook 03 pass their tokens on like this."
+        "An all_reduce taken apart, with the MLP between its halves. It sends as much as one all_reduce, and "
+        "between layers each chip keeps one slice of x in place of all of it. Megatron-LM's sequence parallelism "
+        "does the same with slices of tokens. The blocks of notebook 03 keep x whole along tp, as exercise 5 does: "
+        "less to write, more memory."
     ),
 )
 

@@ -10,7 +10,7 @@ from helpers.exercises.inputs import on_chips, tp_and_sp
 from helpers.mesh import current_mesh
 from helpers.tensors import replicate, shard
 
-__all__ = [  # by exercise number
+__all__ = [
     "attention",
     "attention_over_tp",
     "chip_bytes",

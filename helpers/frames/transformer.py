@@ -2,6 +2,8 @@
 
 Two streams of one width, the picture's tokens and the text's, with weights of their own and one attention over both.
 SD 3.5 adds norms to queries and keys, and its Medium a second attention, over the picture alone, in the first blocks.
+Heads that do not divide over tp, as Large's 38 over 4 chips, are filled up with heads of zeros. Their values are zeros,
+and so is what they add (as in tenstorrent/tt-metal, models/tt_dit/utils/padding.py@5f3ea9a7).
 The reference is diffusers' SD3Transformer2DModel. One picture's tokens are few, so nothing is cut over sp: where a
 mesh has chips along it, all of them do the same. Shapes: N tokens of the picture, L of the text, D the width of both.
 """
@@ -19,9 +21,10 @@ from helpers.layers.parallel import (
     RMSNorm,
     RowParallel,
     attention_program,
-    check_heads,
+    check_head_dim,
     degree,
     fused_by_chip,
+    pad_to,
 )
 from helpers.mochi.transformer import Modulation, patches, video
 from helpers.tensors import gather, replicate
@@ -54,7 +57,7 @@ class Transformer:
 
     def __init__(self, mesh, weights, config):
         check_config(config, self.made_for, "transformer")
-        check_heads(mesh, config["num_attention_heads"], config["attention_head_dim"])
+        check_head_dim(config["attention_head_dim"])
         self.mesh, self.config = mesh, config
         linear = lambda name: Linear(mesh, weights[name + ".weight"], weights[name + ".bias"])
         self.patch_embed = Linear(mesh, weights["pos_embed.proj.weight"].flatten(1), weights["pos_embed.proj.bias"])
@@ -147,7 +150,7 @@ class Attention:
 
     def __init__(self, mesh, weights, prefix: str, config):
         self.stream = Stream(mesh, weights, prefix, config, ("to_q", "to_k", "to_v"), ("norm_q", "norm_k"))
-        self.out = RowParallel(mesh, weights[prefix + "to_out.0.weight"], weights[prefix + "to_out.0.bias"])
+        self.out = of_heads(mesh, weights, prefix + "to_out.0.", config)
         self.grid = mesh.compute_with_storage_grid_size()
 
     def __call__(self, x):
@@ -164,10 +167,7 @@ class JointAttention(Attention):
         super().__init__(mesh, weights, prefix, config)
         names, norms = ("add_q_proj", "add_k_proj", "add_v_proj"), ("norm_added_q", "norm_added_k")
         self.text_stream = Stream(mesh, weights, prefix, config, names, norms)
-        self.text_out = None
-        if not is_last:
-            weight, bias = weights[prefix + "to_add_out.weight"], weights[prefix + "to_add_out.bias"]
-            self.text_out = RowParallel(mesh, weight, bias)
+        self.text_out = None if is_last else of_heads(mesh, weights, prefix + "to_add_out.", config)
 
     def __call__(self, x, context):
         """x (1, 1, N, D) and context (1, 1, L, D) -> the same"""
@@ -188,8 +188,9 @@ class Stream:
 
     def __init__(self, mesh, weights, prefix: str, config, names: tuple, norms: tuple):
         tp = degree(mesh, "tp")
-        self.heads = config["num_attention_heads"] // tp
-        fused = lambda kind: fused_by_chip([weights[f"{prefix}{name}.{kind}"] for name in names], tp)
+        self.heads = -(-config["num_attention_heads"] // tp)
+        padded = lambda name: pad_to(weights[prefix + name], 0, whole_heads(mesh, config))
+        fused = lambda kind: fused_by_chip([padded(f"{name}.{kind}") for name in names], tp)
         self.qkv = ColumnParallel(mesh, fused("weight"), fused("bias"))
         self.norms = None
         if config.get("qk_norm") is not None:
@@ -199,6 +200,16 @@ class Stream:
         """(1, 1, S, D) -> q, k, v (1, heads / tp, S, head_dim)"""
         q, k, v = ttnn.experimental.nlp_create_qkv_heads(self.qkv(x), num_heads=self.heads, transpose_k_heads=False)
         return (self.norms[0](q), self.norms[1](k), v) if self.norms else (q, k, v)
+
+
+def of_heads(mesh, weights, prefix: str, config) -> RowParallel:
+    """From all heads back to one width: (1, 1, S, heads head_dim / tp) -> (1, 1, S, D)"""
+    return RowParallel(mesh, pad_to(weights[prefix + "weight"], 1, whole_heads(mesh, config)), weights[prefix + "bias"])
+
+
+def whole_heads(mesh, config) -> int:
+    """Columns in one head for each chip along tp: what the columns of all heads are padded to a multiple of"""
+    return degree(mesh, "tp") * config["attention_head_dim"]
 
 
 class MLP:

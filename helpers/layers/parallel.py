@@ -109,6 +109,10 @@ def check_heads(mesh, heads: int, head_dim: int) -> None:
     chips = degree(mesh, "tp")
     if heads % chips:
         raise ValueError(f"{heads} heads do not divide over the {chips} chips along tp. Choose a smaller system.")
+    check_head_dim(head_dim)
+
+
+def check_head_dim(head_dim: int) -> None:
     if head_dim % TILE:
         raise ValueError(f"Heads of width {head_dim} are not whole tiles of {TILE}: ttnn cannot split them apart.")
 

@@ -14,9 +14,13 @@ from helpers.mochi.vae import Decoder
 from ttnn_emulator.systems import System
 
 FSDP_SHARE = 1 / 4  # of a chip's memory: denoiser weights larger than that are cut over sp too
-# System -> models that leave the chips before the decoder runs. helpers.planner.memory.whole_program says where that
-# decides: real weights and 163 frames of 480 x 848 need it on a T3000 only.
-FREES = {"t3000": ("transformer",)}
+# System -> models that leave the chips before the decoder is loaded: where real weights and 163 frames of 480 x 848 do
+# not fit otherwise (helpers.planner.memory.whole_program). On a 2 x 2 of Blackhole there is room, but in pieces.
+FREES = {
+    "t3000": ("transformer",),
+    "quietbox2": ("transformer",),
+    "p150x4": ("transformer",),
+}
 
 
 class Parts:

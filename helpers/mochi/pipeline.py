@@ -71,7 +71,10 @@ class Mochi(Parts):
     def __call__(self, prompt: str, **settings) -> torch.Tensor:
         """-> (frames, height, width, 3) in 0..1"""
         request = Request(prompt, **settings)
-        latents = self.denoise(first_noise(self.transformer.config["in_channels"], request), request)
+        channels = self.weights["transformer"].config[
+            "in_channels"
+        ]  # not of the model: where it was freed, that loads it
+        latents = self.denoise(first_noise(channels, request), request)
         self.free(*FREES.get(self.mesh.system.name, ()))
         video = self.decoder(latents)
         return (video[0].permute(1, 2, 3, 0) / 2 + 0.5).clamp(0, 1)

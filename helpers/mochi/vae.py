@@ -4,6 +4,10 @@ A convolution over 3 x 3 x 3 looks at two frames before and one row around, so c
 group norm is per frame, so only the chips along tp, which share a frame, add up their statistics. The reference is
 the decoder of diffusers' AutoencoderKLMochi.
 
+Other cuts take no less memory at the real size (28 latent frames of 60 x 106). Frames cut in time alone, as tt-metal
+does on a T3000, fill up to 32 for its 8 chips: a seventh more than strips, where each sp has 14. Quarters have as many
+positions as strips.
+
 Between layers a chip holds (1, T, S, C), tiled: T frames of S = H W positions, row by row. `Grid` has H and W.
 """
 

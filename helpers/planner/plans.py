@@ -2,11 +2,12 @@
 
     need = dry_run("n150", "sd35_medium", dtype="bfloat8_b")
     need.weights, need.peak, need.fits, need.error      # as helpers/planner/memory.py has them for Mochi
-    print(table(dry_runs("n150")))                      # all denoisers in both formats
+    print(table(dry_runs("n150")))                      # all denoisers, SD 3.5's decoder and text encoders
 
-SD 3.5's denoisers and decoder are this course's own, in ttnn. SD 1.4 and SDXL have UNets, of which there is none here:
-diffusers' own are mirrored tensor by tensor (helpers/planner/mirror.py says how, and how far to trust it).
-One picture, for one of guidance's two passes. The text encoders stay on the host.
+SD 3.5's denoisers and decoder are this course's own, in ttnn, and its T5 is Mochi's. SD 1.4 and SDXL have UNets, and
+two of the text encoders are CLIPs; there is none of either here: diffusers' and transformers' own are mirrored tensor
+by tensor, whole on every chip (helpers/planner/mirror.py says how, and how far to trust it). One picture, for one of
+guidance's two passes.
 """
 
 import contextlib
@@ -14,6 +15,7 @@ import contextlib
 import torch
 import ttnn
 from diffusers import UNet2DConditionModel
+from transformers import CLIPTextConfig, CLIPTextModelWithProjection, T5Config
 
 from helpers.frames.stills import SD3, Request, check_size, pixels_per_latent
 from helpers.frames.transformer import Transformer
@@ -21,15 +23,21 @@ from helpers.frames.vae import Decoder
 from helpers.layers.parallel import weights_in
 from helpers.layers.weights import reference_shapes
 from helpers.mesh import run_on
-from helpers.planner.memory import Need, Shapes, aligned, gigabytes, measure
+from helpers.mochi.t5 import T5Encoder
+from helpers.planner.memory import NOT_COUNTED, Need, Shapes, aligned, gigabytes, measure
 from helpers.planner.mirror import mirrored
 from helpers.planner.published import timing
 from helpers.planner.real import STILLS as REAL
 from ttnn_emulator.systems import find_system
 
-TITLES = {"sd14": "SD 1.4", "sdxl": "SDXL", "sd35_medium": "SD 3.5 Medium", "sd35_large": "SD 3.5 Large"}
+TITLES = {
+    "sd14": "SD 1.4", "sdxl": "SDXL", "sd35_medium": "SD 3.5 Medium", "sd35_large": "SD 3.5 Large",
+    "vae": "SD 3.5's decoder", "clip_l": "its CLIP-L", "clip_g": "its CLIP-G", "t5": "its T5-XXL",
+}  # fmt: skip
 FORMATS = {"bfloat16": ttnn.bfloat16, "bfloat8_b": ttnn.bfloat8_b}  # of the weights of matmuls and convolutions
-TOKENS, CLIP_TOKENS = 333, 77
+CLIP_TOKENS, T5_TOKENS = 77, 256
+TOKENS = CLIP_TOKENS + T5_TOKENS  # of SD 3.5's denoisers
+READ = {"clip_l": CLIP_TOKENS, "clip_g": CLIP_TOKENS, "t5": T5_TOKENS}  # tokens that a text encoder reads
 SIDE = pixels_per_latent(REAL["vae"])  # of all four
 DECODED = 1024  # the side of a picture for the decoder, which has no size of its own
 
@@ -39,12 +47,13 @@ def dry_run(
 ) -> Need:
     """Loads a part on a system and runs it once, in a fresh process, without values. Takes seconds.
 
-    part: "sd14", "sdxl", "sd35_medium" or "sd35_large", the denoisers, or "vae", the decoder of SD 3.5.
+    part: "sd14", "sdxl", "sd35_medium" or "sd35_large", the denoisers; "vae", the decoder of SD 3.5; or "clip_l",
+    "clip_g" and "t5", its text encoders.
     height, width: of the picture; the model's own unless given: 512 for SD 1.4, 1024 for the others.
     dtype: of the weights of matmuls and convolutions, "bfloat16" or "bfloat8_b". The rest is bfloat16.
 
-    Raises ValueError for an unknown system, part or dtype, for a decoder in bfloat8_b, for heads that do not divide
-    over the system's chips, and for a picture that is not made of whole patches.
+    Raises ValueError for an unknown system, part or dtype, for a decoder in bfloat8_b, for a picture that is not made
+    of whole patches, and for the size of a picture with a text encoder.
     """
     request = check(system, part, height, width, dtype)
     with contextlib.redirect_stdout(None):  # of opening the mesh
@@ -52,28 +61,29 @@ def dry_run(
 
 
 def dry_runs(system: str) -> list[Need]:
-    """All denoisers in both formats, in one fresh process. Left out is what cannot be cut: Large's 38 heads by 4."""
-    find_system(system)
+    """All parts, in both formats where they have them, in one fresh process."""
     wanted = [
-        (part, check(system, part, None, None, dtype)) for part in TITLES if cuts(system, part) for dtype in FORMATS
+        (part, check(system, part, None, None, dtype))
+        for part in TITLES
+        for dtype in FORMATS
+        if (part, dtype) != ("vae", "bfloat8_b")
     ]
     with contextlib.redirect_stdout(None):
         return run_on(system, lambda mesh: [planned(mesh, *one) for one in wanted], numerics=False)
 
 
 def table(needs: list[Need]) -> str:
-    """What denoisers need, one a line, in GB on each chip, and the seconds that are published for that system."""
-    columns = ("model", "picture", "weights in", "weights", "peak", "of", "", "published")
-    return aligned([columns, *map(row, needs)])
+    """What parts need, one a line, in GB on each chip, and the seconds that are published for that system."""
+    columns = ("model", "for", "weights in", "weights", "peak", "of", "", "published")
+    return f"{aligned([columns, *map(row, needs)])}\n{NOT_COUNTED}"
 
 
 def row(need: Need) -> tuple[str, ...]:
-    picture = f"{need.request['width']} x {need.request['height']}"
+    size = f"{READ[need.part]} tokens" if need.part in READ else f"{need.request['width']} x {need.request['height']}"
     sizes = map(gigabytes, (need.weights, need.peak, need.capacity))
     known = timing(need.part, need.system)
     seconds = f"{known.seconds:g} s ({known.what})" if known else "-"
-    verdict = "fits" if need.fits else "does not fit"
-    return TITLES[need.part], picture, need.request["dtype"], *sizes, verdict, seconds
+    return TITLES[need.part], size, need.request["dtype"], *sizes, need.verdict, seconds
 
 
 def check(system: str, part: str, height: int | None, width: int | None, dtype: str) -> dict:
@@ -85,20 +95,14 @@ def check(system: str, part: str, height: int | None, width: int | None, dtype: 
         raise ValueError(f"There is no format {dtype!r} here. Choose one of: {', '.join(FORMATS)}.")
     if part == "vae" and dtype != "bfloat16":
         raise ValueError("The decoder's convolutions are laid out in bfloat16. Leave dtype out.")
-    if not cuts(system, part):
-        raise ValueError(
-            f"The {REAL[part]['num_attention_heads']} heads of {part} do not divide over {system}'s chips."
-        )
+    if part in READ:
+        if (height, width) != (None, None):
+            raise ValueError(f"A text encoder reads {READ[part]} tokens, not a picture. Leave height and width out.")
+        return dict(dtype=dtype)
     own = REAL[part].get("sample_size", DECODED // SIDE) * SIDE
     size = dict(height=own if height is None else height, width=own if width is None else width)
     check_size(Request("", **size), SIDE * smallest_step(REAL[part]))
-    return size if part == "vae" else size | dict(dtype=dtype)
-
-
-def cuts(system: str, part: str) -> bool:
-    """Whether a part's heads divide over tp. UNets are whole on every chip, and the decoder cuts rows."""
-    chips = find_system(system).mesh[find_system(system).axes["tp"]]
-    return REAL[part].get("num_attention_heads", chips) % chips == 0
+    return size | dict(dtype=dtype)
 
 
 def smallest_step(config: dict) -> int:
@@ -109,14 +113,13 @@ def smallest_step(config: dict) -> int:
 
 def planned(mesh, part: str, request: dict) -> Need:
     """dry_run's on an open mesh"""
-    load = LOADERS[REAL[part]["_class_name"]]
-    weights = None if load is unet else Shapes(shapes(part))
-    return measure(mesh, part, weights, REAL[part], request, load)
+    weights = Shapes(shapes(part)) if part in OURS else None
+    return measure(mesh, part, weights, REAL[part], request, LOADERS[part])
 
 
 def shapes(part: str) -> dict[str, tuple[int, ...]]:
-    """Of one of SD 3.5's parts"""
-    return reference_shapes("vae" if part == "vae" else "transformer", REAL[part], SD3)
+    """Of one of SD 3.5's parts that are written in ttnn here"""
+    return reference_shapes(OURS[part], REAL[part], SD3)
 
 
 def transformer(mesh, weights, config, dtype, **size):
@@ -131,7 +134,7 @@ def transformer(mesh, weights, config, dtype, **size):
     return run
 
 
-def vae(mesh, weights, config, **size):
+def vae(mesh, weights, config, dtype, **size):
     model = Decoder(mesh, weights, config)
     return lambda: model(latents(config["latent_channels"], **size))
 
@@ -153,7 +156,24 @@ def unet(mesh, weights, config, dtype, **size):
     return mirrored(mesh, model, FORMATS[dtype], inputs)
 
 
-LOADERS = {"SD3Transformer2DModel": transformer, "AutoencoderKL": vae, "UNet2DConditionModel": unet}
+def clip(mesh, weights, config, dtype):
+    with torch.device("meta"):
+        model = CLIPTextModelWithProjection(CLIPTextConfig(**config))
+    inputs = lambda: dict(input_ids=torch.zeros(1, CLIP_TOKENS, dtype=torch.int64))
+    return mirrored(mesh, model, FORMATS[dtype], inputs)
+
+
+def t5(mesh, weights, config, dtype):
+    with weights_in(FORMATS[dtype]):
+        model = T5Encoder(mesh, weights, T5Config.from_dict(config))
+    return lambda: model(torch.zeros(1, T5_TOKENS, dtype=torch.int64), torch.ones(1, T5_TOKENS))
+
+
+OURS = {"sd35_medium": "transformer", "sd35_large": "transformer", "vae": "vae", "t5": "text_encoder_3"}
+LOADERS = {
+    "sd14": unet, "sdxl": unet, "sd35_medium": transformer, "sd35_large": transformer, "vae": vae,
+    "clip_l": clip, "clip_g": clip, "t5": t5,
+}  # fmt: skip
 
 
 def latents(channels: int, height: int, width: int) -> torch.Tensor:

@@ -38,6 +38,8 @@ MOCHI = {
 # The UNets: what differs from the defaults of diffusers 0.42.1's UNet2DConditionModel. SD 1.4:
 # CompVis/stable-diffusion configs/stable-diffusion/v1-inference.yaml@36de52cb. SDXL: Stability-AI/generative-models
 # configs/inference/sd_xl_base.yaml@3df5c81a; 2816 is 1280 of the pooled text and 6 numbers of 256.
+# CLIP-L and CLIP-G, SD 3.5's small text encoders: mlfoundations/open_clip src/open_clip/model_configs,
+# ViT-L-14.json@7bbd90e4 and ViT-bigG-14.json@4ee12e10; an MLP is four times as wide. The large one is Mochi's.
 BOTH = dict(
     _class_name="SD3Transformer2DModel", sample_size=128, patch_size=2, in_channels=16, out_channels=16,
     attention_head_dim=64, joint_attention_dim=4096, pooled_projection_dim=2048, qk_norm="rms_norm",
@@ -69,4 +71,13 @@ STILLS = {
         up_block_types=["UpDecoderBlock2D"] * 4, use_quant_conv=False, use_post_quant_conv=False,
         scaling_factor=1.5305, shift_factor=0.0609,
     ),
+    "clip_l": dict(
+        vocab_size=49408, hidden_size=768, intermediate_size=3072, projection_dim=768, num_hidden_layers=12,
+        num_attention_heads=12, hidden_act="quick_gelu",
+    ),
+    "clip_g": dict(
+        vocab_size=49408, hidden_size=1280, intermediate_size=5120, projection_dim=1280, num_hidden_layers=32,
+        num_attention_heads=20, hidden_act="gelu",
+    ),
+    "t5": MOCHI["text_encoder"],
 }  # fmt: skip

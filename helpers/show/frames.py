@@ -11,7 +11,7 @@ from matplotlib.patches import Rectangle
 from matplotlib.ticker import MaxNLocator
 
 from helpers.frames.motion import pixels, to_picture
-from helpers.planner.memory import Need
+from helpers.planner.memory import NOT_COUNTED, Need
 from helpers.show import COLOURS, INK, LINK, PALE, signed
 from ttnn_emulator.systems import find_system
 
@@ -106,9 +106,10 @@ def memory(needs: list[Need], titles: dict[str, str]) -> Figure:
     labels = {"weights": COLOURS[0], "one pass, at its peak": COLOURS[4]}
     handles = [Rectangle((0, 0), 1, 1, color=colour, label=label) for label, colour in labels.items()]
     handles.append(Line2D([], [], color=INK, ls="--", label=f"{needs[0].system}: {wall:.1f} GB"))
-    axes.legend(handles=handles, loc="upper center", bbox_to_anchor=(0.5, -0.16), ncols=3, frameon=False, fontsize=9)
+    below = (0.5, -0.6 / (0.42 * len(needs)))  # as far below the axis for many bars as for few
+    axes.legend(handles=handles, loc="upper center", bbox_to_anchor=below, ncols=3, frameon=False, fontsize=9)
     axes.spines[["top", "right"]].set_visible(False)
-    return signed(figure, f"dry runs on emulated {find_system(needs[0].system)}")
+    return signed(figure, f"dry runs on emulated {find_system(needs[0].system)}. {NOT_COUNTED}")
 
 
 def coherence(measures: Measures, by: str) -> Figure:
@@ -138,11 +139,11 @@ def coherence(measures: Measures, by: str) -> Figure:
 def table(measures: Measures) -> str:
     """The same as text, a line for each video."""
     wide = max(len(name) for name in measures) + 2
-    head = " " * wide + "".join(f"{title:>21}" for title, _ in MEASURES.values())
-    rows = [
-        f"{name:{wide}}" + "".join(f"{row[measure]:21.3f}" for measure in MEASURES) for name, row in measures.items()
-    ]
-    return "\n".join([head, *rows])
+    heads = zip(*(title.split() for title, _ in MEASURES.values()))  # two words, one over the other
+    lines = [" " * wide + "".join(f"{word:>14}" for word in words) for words in heads]
+    for name, row in measures.items():
+        lines.append(f"{name:{wide}}" + "".join(f"{row[measure]:14.3f}" for measure in MEASURES))
+    return "\n".join(lines)
 
 
 def finding(measures: Measures) -> str:

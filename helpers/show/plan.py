@@ -5,11 +5,11 @@ from matplotlib.figure import Figure
 
 from helpers.planner import rates
 from helpers.planner.cost import KINDS
-from helpers.planner.plan import Plan
 from helpers.planner.predict import Pass
-from helpers.planner.scale import denoising
+from helpers.planner.scale import TOKENS, denoising
+from helpers.planner.whole import Plan
 from helpers.show import COLOURS, INK, signed
-from ttnn_emulator.systems import System
+from ttnn_emulator.systems import System, find_system
 
 KIND_COLOURS = dict(zip((*KINDS, "gaps"), COLOURS))
 HATCHES = dict(zip((*KINDS, "gaps"), ("", "//", "xx", "\\\\", "..", "")))  # colours are never the only sign
@@ -28,7 +28,7 @@ def timeline(plan: Plan) -> Figure:
             axes.barh(place, width, left=left, color=KIND_COLOURS[kind], hatch=HATCHES[kind], ec="white", lw=0.5,
                       label=kind, height=0.6)  # fmt: skip
             left += width
-        if stage.bound == "host":
+        if stage.bound == "host" and stage.seconds() > 0.1 * plan.total():
             host = stage.once.host() * stage.times
             axes.plot([host, host], [place - 0.4, place + 0.4], color=INK, lw=2.5)
             axes.annotate("the host is slower", (host, place), xytext=(-8, 0), textcoords="offset points", ha="right",
@@ -56,7 +56,7 @@ def roofline_of(once: Pass, system: System) -> Figure:
     xs = [8, top / slope, 1e5]
     axes.plot(xs, [min(top, slope * x) for x in xs], color=INK, lw=2)
     axes.annotate(f"arithmetic, {top / 1e12:.0f} TFLOP/s at HiFi2", (1e5, top), ha="right", va="bottom", fontsize=9)
-    axes.annotate(f"memory, {slope / 1e9:.0f} GB/s", (40, slope * 60), ha="center", fontsize=9)
+    axes.annotate(f"memory, {slope / 1e9:.0f} GB/s", (50, slope * 62), ha="right", fontsize=9)
     total = sum(n * time.seconds() for time, n in once.times)
     seen = set()
     for time, n in once.times:
@@ -77,22 +77,85 @@ def roofline_of(once: Pass, system: System) -> Figure:
     return signed(figure, PREDICTED)
 
 
+def kept_plan(row: dict) -> Figure:
+    """One row of recorded/plans.json: what a chip of the system must hold, and how long the stages take."""
+    system = find_system(row["system"])
+    figure, (left, right) = plt.subplots(1, 2, figsize=(9, 2.6), layout="constrained", width_ratios=(1, 2))
+    most = system.dram_bytes / 1e9
+    left.barh(0, most, color="#e9e9e9", ec=INK, height=0.5)
+    if row["stages"] is None:
+        left.text(most / 2, 0, "does not fit", ha="center", va="center", fontsize=12)
+        right.text(0.5, 0.5, "nothing to time", ha="center", va="center", transform=right.transAxes, fontsize=12)
+        right.set(xticks=[], yticks=[])
+    else:
+        left.barh(0, row["peak"] / 1e9, color=COLOURS[0], ec=INK, height=0.5)
+        left.text(row["peak"] / 1e9, 0.36, f"{row['peak'] / 1e9:.1f} GB", ha="center", va="bottom", fontsize=10)
+        stages_of(row, right)
+    left.set(xlim=(0, most), ylim=(-0.5, 0.8), yticks=[], xlabel=f"GB of a chip's {most:.1f}", title="memory at most")
+    for axes in (left, right):
+        axes.spines[["top", "right", "left"]].set_visible(False)
+    size = f"{row['frames']} frames of {row['width']} x {row['height']}"
+    figure.suptitle(f"{size} on {system} ({system.title}), 50 steps", fontsize=12)
+    return signed(figure, PREDICTED)
+
+
+def stages_of(row: dict, axes) -> None:
+    start, total = 0.0, sum(row["stages"].values())
+    for (name, seconds), colour, hatch in zip(row["stages"].items(), COLOURS, ("", "//", "xx")):
+        axes.barh(0, seconds, left=start, color=colour, hatch=hatch, ec="white", height=0.5, label=name)
+        start += seconds
+    low, high = row["range"]
+    axes.plot([low, high], [0.36, 0.36], color=INK, lw=1.5, marker="|")
+    axes.text(total, 0.42, f"{total:.0f} s, {low} to {high}", ha="center", va="bottom", fontsize=10)
+    if row["bound"] == "host":
+        axes.text(0.01, -0.33, f"waits for the host; traced {row['traced']} s", fontsize=10, va="top", color=INK,
+                  transform=axes.get_yaxis_transform())  # fmt: skip
+    axes.set(xlim=(0, 1.1 * high), ylim=(-0.6, 0.8), yticks=[], xlabel="seconds, predicted", title="time")
+    axes.legend(fontsize=9, frameon=False, ncols=3, loc="lower right")
+
+
+def all_plans(rows: list[dict]) -> Figure:
+    """What stands for the explorer where nothing moves: the full video on each system that holds it."""
+    rows = [row for row in rows if row["stages"] and row["frames"] == 163 and row["height"] == 480]
+    figure, (left, right) = plt.subplots(1, 2, figsize=(9, 0.9 + 0.42 * len(rows)), sharey=True, layout="constrained")
+    for place, row in enumerate(rows):
+        total, (low, high) = sum(row["stages"].values()), row["range"]
+        left.barh(place, find_system(row["system"]).dram_bytes / 1e9, color="#e9e9e9", ec=INK, height=0.6)
+        left.barh(place, row["peak"] / 1e9, color=COLOURS[0], ec=INK, height=0.6)
+        right.barh(place, total, color=COLOURS[1], ec=INK, height=0.6)
+        right.plot([low, high], [place, place], color=INK, lw=1.5, marker="|")
+        right.text(high, place, f"  {total:.0f} s", va="center", fontsize=9)
+    left.set(yticks=range(len(rows)), yticklabels=[row["system"] for row in rows], xlabel="GB at most, of a chip's all")
+    right.set(xlabel="seconds, predicted")
+    right.margins(x=0.15)
+    left.invert_yaxis()
+    for axes in (left, right):
+        axes.spines[["top", "right"]].set_visible(False)
+    figure.suptitle("163 frames of 848 x 480, 50 steps, this project's Mochi", fontsize=12)
+    return signed(figure, PREDICTED)
+
+
 def scaling(sps: tuple[int, ...] = (1, 2, 4, 8, 16, 32)) -> Figure:
-    """Strong scaling: seconds of a pass of one clip on 4 to 128 chips, traced and not, and what halving would give."""
-    figure, axes = plt.subplots(figsize=(8, 4.4), layout="constrained")
+    """Seconds of a pass on 4 to 128 chips. Left one clip for all (strong scaling), right frames as chips (weak)."""
+    figure, (left, right) = plt.subplots(1, 2, figsize=(10, 4.2), sharey=True, layout="constrained")
     chips = [4 * sp for sp in sps]
     for traced, colour, marker, text in ((False, COLOURS[5], "o", "each call sent by the host"),
                                          (True, COLOURS[0], "s", "traced")):  # fmt: skip
-        axes.plot(
-            chips, [denoising(sp, traced=traced).seconds() for sp in sps], color=colour, marker=marker, label=text
-        )
-    first = denoising(sps[0], traced=True).seconds()
-    axes.plot(chips, [first * chips[0] / n for n in chips], color="#666666", ls=":", label="half for twice the chips")
-    axes.set_xscale("log", base=2)
-    axes.set_yscale("log", base=2)
-    axes.set(xticks=chips, xticklabels=chips, xlabel="chips, tp 4 everywhere", ylabel="seconds of a pass, predicted")
-    axes.set_yticks([0.5, 1, 2, 4, 8, 16], labels=["0.5", "1", "2", "4", "8", "16"])
-    axes.spines[["top", "right"]].set_visible(False)
-    axes.legend(fontsize=9, frameon=False)
-    axes.set_title("One clip of 168 frames, tt-metal's Mochi, on more and more Wormhole chips", fontsize=12)
+        one = [denoising(sp, traced=traced).seconds() for sp in sps]
+        more = [denoising(sp, traced=traced, tokens=TOKENS * sp // 8).seconds() for sp in sps]
+        left.plot(chips, one, color=colour, marker=marker, label=text)
+        right.plot(chips, more, color=colour, marker=marker, label=text)
+    first, same = denoising(sps[0], traced=True).seconds(), denoising(sps[0], traced=True, tokens=TOKENS * sps[0] // 8)
+    left.plot(chips, [first * chips[0] / n for n in chips], color="#666666", ls=":", label="ideal")
+    right.plot(chips, [same.seconds()] * len(chips), color="#666666", ls=":", label="ideal")
+    for axes in (left, right):
+        axes.set_xscale("log", base=2)
+        axes.set_yscale("log", base=2)
+        axes.set(xticks=chips, xticklabels=chips, xlabel="chips, tp 4 everywhere")
+        axes.spines[["top", "right"]].set_visible(False)
+    left.set(ylabel="seconds of a pass, predicted", title="168 frames on more and more chips")
+    left.set_yticks([0.5, 1, 2, 4, 8, 16], labels=["0.5", "1", "2", "4", "8", "16"])
+    right.set(title="5 frames for each chip")
+    left.legend(fontsize=9, frameon=False)
+    figure.suptitle("tt-metal's Mochi on Wormhole, wired as inside a Galaxy", fontsize=12)
     return signed(figure, PREDICTED)

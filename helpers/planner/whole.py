@@ -1,9 +1,9 @@
 """The whole of a video before it is made: does it fit, how long will it take, what does it wait for.
 
-    plan = plan("mochi-1", system="galaxy", frames=163)        # a dry run of this project's Mochi, half a minute
-    print(plan)                                                # a table; every second in it is predicted
-    plan.fits, plan.seconds, plan.low, plan.high, plan.stages
-    plan("mochi-1", system="galaxy", program="tt-metal")       # tt-metal's own program, from its recorded calls
+    made = planner.plan("mochi-1", system="galaxy", frames=163)     # a dry run of this project's Mochi, half a minute
+    print(made)                                                     # a table; every second in it is predicted
+    made.fits, made.seconds, made.low, made.high, made.stages
+    planner.plan(system="galaxy", program="tt-metal")               # tt-metal's own program, from its recorded calls
 
 Memory comes from ttnn's allocator (memory.py), time from the calls that are made (calls.py, cost.py, predict.py).
 """
@@ -12,20 +12,18 @@ import contextlib
 import dataclasses
 import difflib
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from helpers.mesh import run_on
 from helpers.mochi.parts import FREES
 from helpers.mochi.pipeline import check_request
 from helpers.planner.calls import FOLDER, recorded
-from helpers.planner.memory import Need, aligned, gigabytes
-from helpers.planner.memory import stages as stages_of
+from helpers.planner.memory import NOT_COUNTED, Need, aligned, gigabytes, stages, whole_program
 from helpers.planner.predict import Pass
-from helpers.planner.real import MOCHI
 from ttnn_emulator.systems import System, find_system
 
 MODELS, PROGRAMS = ("mochi-1",), ("ours", "tt-metal")
 RECORDED = dict(frames=(163, 168), height=480, width=848)  # tt-metal's program was recorded at this size only
-UNSEEN = "(not seen)"
 PARTS = {"text_encoder": "encode", "transformer": "denoise", "vae": "decode"}
 
 
@@ -84,20 +82,22 @@ class Plan:
         return dataclasses.replace(self, stages=tuple(dataclasses.replace(s, once=traced(s.once)) for s in self.stages))
 
     def __str__(self) -> str:
-        asked = ", ".join(f"{name} {value}" for name, value in self.request.items())
-        head = f"Mochi-1, {self.program} program, on {self.system}: {asked}"
+        asked = "{frames} frames of {width} x {height}, {steps} steps".format_map(self.request)
+        asked += " with guidance" if self.request["guidance"] else " without guidance"
+        whose = "our" if self.program == "ours" else "tt-metal's"
+        head = f"Mochi-1, {whose} program, on {self.system}: {asked}"
         columns = ("stage", "peak GB", "of", "", "times", "predicted s", "range", "waits for")
         rows = [columns, *(row(stage, self.system) for stage in self.stages)]
         return "\n".join([head, aligned(rows), self.summary()])
 
     def summary(self) -> str:
         if self.fits is False:
-            return f"It does not fit. {UNSEEN}"
+            return f"It does not fit. {NOT_COUNTED}"
         line = f"All together, predicted: {self.seconds:.0f} s, between {self.low:.0f} and {self.high:.0f}."
-        if any(stage.bound == "host" for stage in self.stages):
-            line += f" The host is too slow for {self.system.num_chips} chips; traced it would be"
+        if self.stages[1].bound == "host":
+            line += f"\nThe host is too slow for {self.system.num_chips} chips. Traced it would be"
             line += f" {self.if_traced().seconds:.0f} s."
-        return line if self.fits is None else f"{line}\n{UNSEEN}"
+        return line if self.fits is None else f"{line}\n{NOT_COUNTED}"
 
     def roofline(self):
         """A picture: what each kind of call reaches of the chip's arithmetic and of its memory."""
@@ -115,7 +115,7 @@ class Plan:
 def row(stage: Stage, system: System) -> tuple[str, ...]:
     need = stage.need
     peak = gigabytes(need and need.peak)
-    verdict = "" if need is None else "fits" if need.fits else "does not fit"
+    verdict = "" if need is None else need.verdict
     if stage.once is None:
         return stage.name, peak, gigabytes(system.dram_bytes), verdict, str(stage.times), "-", "-", "-"
     span = f"{stage.seconds('quick'):.1f}-{stage.seconds('slow'):.1f}"
@@ -155,9 +155,7 @@ def plan(
     if program == "tt-metal":
         check_recorded(system, frames, height, width)
         return Plan(program, find_system(system), request, theirs(system, passes))
-    size = dict(frames=frames, height=height, width=width)
-    with contextlib.redirect_stdout(None):
-        needs = run_on(system, stages_of, config or MOCHI, size, None, FREES.get(system, ()), numerics=False)
+    needs = whole_program(system, frames=frames, height=height, width=width, configs=config)
     return Plan(program, find_system(system), request, ours(system, needs, passes))
 
 
@@ -196,6 +194,28 @@ def known(what: str, name: str, names: tuple[str, ...]) -> None:
     if name not in names:
         near = (difflib.get_close_matches(name, names, 1) or names[:1])[0]
         raise ValueError(f"There is no {what} {name!r} to plan. The nearest is {near!r}.")
+
+
+def report(folder: str, *, system: str, frames: int, height: int, width: int, config: dict[str, dict]) -> str:
+    """Leaves what ttnn-visualizer opens, of one dry run from two prompts to the frames. Returns what it says.
+
+    ttnn's own graph capture writes it (ttnn_emulator/report.py): ops, tensors, buffers, memory, the mesh.
+    config: of the model, by part. The real one's 48 blocks take minutes and a gigabyte; two of them tell the same.
+    Raises FileExistsError where there is something in the folder, and ValueError as plan does.
+    """
+    find_system(system)
+    check_request(frames, height, width, steps=2)
+    size = dict(frames=frames, height=height, width=width)
+    with contextlib.redirect_stdout(None):
+        return run_on(system, captured, str(Path(folder).resolve()), config, size, numerics=False)
+
+
+def captured(mesh, folder: str, config: dict[str, dict], size: dict) -> str:
+    from ttnn_emulator.report import Report  # ttnn's part for reports takes a second to import
+
+    capture = Report(folder)
+    stages(mesh, config, size, None, FREES.get(mesh.system.name, ()))
+    return capture.close()
 
 
 def sweep(*, systems: tuple[str, ...], frames: tuple[int, ...] = (163,), **settings) -> list[Plan]:

@@ -1,0 +1,191 @@
+"""The exercises of notebook 07. Each reference is one right answer; the tests prove every named mistake."""
+
+import math
+
+import torch
+import ttnn
+
+from helpers.collectives import all_gather, all_reduce
+from helpers.exercises import Exercise
+from helpers.exercises.inputs import busiest, layer_inputs, on_chips, tp_and_sp
+from helpers.exercises.verdict import AtMost
+from helpers.tensors import shard
+
+__all__ = ["half_the_bytes", "narrow_first", "too_many_chips", "waits_for"]  # by exercise number: 3, 2, 4, 1
+
+
+def waits_for(flop, moved, sent, flop_per_s, dram_per_s, links_per_s):
+    seconds = {
+        "arithmetic": flop / flop_per_s,
+        "DRAM": moved / dram_per_s,
+        "links": sent / links_per_s,
+    }
+    slowest = max(seconds, key=seconds.get)
+    return seconds[slowest], slowest
+
+
+def waiting_cases():
+    """A call of each kind, made so that its slowest part is known: 3 ms, and the others shorter."""
+    peak, dram, links = 70e12, 150e9, 9e9
+    return [
+        ((0.003 * peak, 0.001 * dram, 0.002 * links, peak, dram, links), (0.003, "arithmetic")),
+        ((0.0005 * peak, 0.003 * dram, 0.001 * links, peak, dram, links), (0.003, "DRAM")),
+        ((0.0021 * peak, 0.0004 * dram, 0.003 * links, peak, dram, links), (0.003, "links")),
+    ]
+
+
+def narrow_first(x, w):
+    return all_reduce(ttnn.matmul(x, w), "tp")
+
+
+def narrow_cases():
+    """Features over tp, tokens over sp, and a matrix with few columns, its rows over tp"""
+    tp, _ = tp_and_sp()
+    mesh, x, w, _ = layer_inputs(seed=7, rows=32 * tp, width=96, hidden=32)
+    w = w[..., :32]
+    sent = AtMost(tp=2 * busiest("tp", 2 * 32 * 32), sp=0)  # a sum of 32 tp x 32 values, in slices
+    return [((shard(x, mesh, sp=2, tp=3), shard(w, mesh, tp=2)), (on_chips(x @ w, mesh, sp=2), sent))]
+
+
+def half_the_bytes(x):
+    return all_gather(ttnn.typecast(x, ttnn.bfloat16), 3, "tp")
+
+
+def half_cases():
+    mesh, x, _, _ = layer_inputs(seed=8, rows=64, width=96, hidden=32)
+    sent = AtMost(tp=busiest("tp", 2 * 64 * 96), sp=0)  # 2 bytes a number
+    whole = torch.randn(x.shape, generator=torch.Generator().manual_seed(9))
+    return [((shard(whole, mesh, dtype=ttnn.float32, sp=2, tp=3),), (on_chips(whole, mesh, sp=2), sent))]
+
+
+def too_many_chips(chip_seconds, calls, host_seconds):
+    balance = math.sqrt(chip_seconds / (calls * host_seconds))
+    return math.floor(balance) + 1
+
+
+def too_many_cases():
+    """Counted up, one chip at a time"""
+    cases = []
+    for work, calls, host in ((48.6, 4017, 29e-6), (2.3, 310, 12e-6), (700.0, 9_001, 55e-6)):
+        chips = 1
+        while calls * chips * host <= work / chips:
+            chips += 1
+        cases.append(((work, calls, host), chips))
+    return cases
+
+
+waits_for = Exercise(
+    "waits_for",
+    waits_for,
+    waiting_cases,
+    mistakes={
+        "the three are added up. A chip computes, reads and sends at the same time.": lambda f, m, s, a, b, c: (
+            f / a + m / b + s / c,
+            max((f / a, "arithmetic"), (m / b, "DRAM"), (s / c, "links"))[1],
+        ),
+        "that is the part that is done first. The call ends with the last one.": lambda f, m, s, a, b, c: min(
+            (f / a, "arithmetic"), (m / b, "DRAM"), (s / c, "links")
+        ),
+        "rates are divided by amounts. Seconds are an amount divided by a rate.": lambda f, m, s, a, b, c: max(
+            (a / f, "arithmetic"), (b / m, "DRAM"), (c / s, "links")
+        ),
+        "seconds first, then what it waits for.": lambda f, m, s, a, b, c: max(
+            (f / a, "arithmetic"), (m / b, "DRAM"), (s / c, "links")
+        )[::-1],
+    },
+    hints=(
+        "Each of the three would take how long alone?",
+        "Three seconds: flop / flop_per_s, moved / dram_per_s, sent / links_per_s. Which one ends last?",
+        "Keep them in a dictionary by name, and take max(seconds, key=seconds.get).",
+    ),
+    discussion=(
+        "This is the roofline model of Williams and others (2009) with a third roof for the links. It is true only "
+        "where the three overlap fully. An op that first reads everything and then computes takes the sum. The "
+        "shares in rates.py were measured on whole ops, so what does not overlap is in them."
+    ),
+)
+
+narrow_first = Exercise(
+    "narrow_first",
+    narrow_first,
+    narrow_cases,
+    needs_mesh=True,
+    counts_traffic=True,
+    mistakes={
+        "it is right, and sends too much: 96 features of each chip travel to make 32. Multiply first.": lambda x, w: (
+            ttnn.matmul(all_gather(x, 3, "tp"), all_gather(w, 2, "tp"))
+        ),
+        "each chip has only its part of the sum: the products of its own features.": lambda x, w: ttnn.matmul(x, w),
+        "the sum goes along the wrong axis. Chips along sp have other tokens.": lambda x, w: all_reduce(
+            ttnn.matmul(x, w), "sp"
+        ),
+        "the parts lie side by side now. They are parts of one sum, so they must be added.": lambda x, w: all_gather(
+            ttnn.matmul(x, w), 3, "tp"
+        ),
+    },
+    hints=(
+        "What is smaller, a chip's features or what the matrix makes of them?",
+        "A chip has some features and the matching rows of w. Their product is a part of a sum.",
+        "ttnn.matmul(x, w), and then the sum along tp.",
+    ),
+    discussion=(
+        "tt-metal's Mochi gathers 3,072 features on every chip and then makes 48 of them (proj_out in the recorded "
+        "calls). Once a pass that costs little. In every layer it would be the largest part of the bill: that is why "
+        "the order of a matmul and a collective is worth a thought wherever a layer gets narrower."
+    ),
+)
+
+half_the_bytes = Exercise(
+    "half_the_bytes",
+    half_the_bytes,
+    half_cases,
+    needs_mesh=True,
+    counts_traffic=True,
+    mistakes={
+        "it is right, and four bytes a number travel. Make the numbers smaller before the journey.": lambda x: (
+            ttnn.typecast(all_gather(x, 3, "tp"), ttnn.bfloat16)
+        ),
+        "the features lie over tp. Along sp there are other tokens.": lambda x: all_gather(
+            ttnn.typecast(x, ttnn.bfloat16), 3, "sp"
+        ),
+        "nothing was gathered: each chip still has its own features.": lambda x: ttnn.typecast(x, ttnn.bfloat16),
+        "that joins tokens. Features are the last dimension, 3.": lambda x: all_gather(
+            ttnn.typecast(x, ttnn.bfloat16), 2, "tp"
+        ),
+    },
+    hints=(
+        "How many bytes has a float32, how many a bfloat16?",
+        "ttnn.typecast(x, ttnn.bfloat16) makes the same tensor with half the bytes.",
+        "First the cast, then all_gather(..., 3, 'tp').",
+    ),
+    discussion=(
+        "The values are rounded to 8 bits of mantissa, which the next layer's bfloat16 matmul would have done anyway. "
+        "bfloat8_b halves the bytes again and rounds harder: sixteen numbers share an exponent."
+    ),
+)
+
+too_many_chips = Exercise(
+    "too_many_chips",
+    too_many_chips,
+    too_many_cases,
+    mistakes={
+        "the device's work is divided over the chips, too. So chips count twice: take the root.": lambda w, c, h: (
+            math.floor(w / (c * h)) + 1
+        ),
+        "that is the last number of chips at which the host keeps up. One more is asked for.": lambda w, c, h: (
+            math.floor(math.sqrt(w / (c * h)))
+        ),
+        "chips are whole.": lambda w, c, h: math.sqrt(w / (c * h)),
+        "the host sends each call to each chip: calls times chips.": lambda w, c, h: math.floor(w / h) + 1,
+    },
+    hints=(
+        "With n chips the device takes chip_seconds / n. How long does the host take?",
+        "The host takes calls * n * host_seconds. For which n are the two equal?",
+        "n * n = chip_seconds / (calls * host_seconds). The next whole number above is the answer.",
+    ),
+    discussion=(
+        "Twice the work on the chips moves the border by a factor of 1.4 only. Tracing takes the host out: the calls "
+        "are recorded once, on the chips, and then replayed without it. Fewer and larger calls help as much: that is "
+        "what fused ops are for."
+    ),
+)
