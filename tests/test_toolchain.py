@@ -35,38 +35,48 @@ def only_folder(cache: Path) -> Path:
     return folder
 
 
-def test_several_kernels_start_at_once_on_a_cold_cache(tmp_path):
-    work = tmp_path / "work"
-    work.mkdir()
-    together = [start(tmp_path / "cache", work) for _ in range(3)]
-    assert [ended(process) for process in together] == [(0, "")] * 3
+@pytest.fixture(scope="module")
+def cold_start(tmp_path_factory):
+    """Three kernels at once, on a cache that is not there yet: the cache, their folder, and how they ended."""
+    cache, work = tmp_path_factory.mktemp("cache"), tmp_path_factory.mktemp("work")
+    together = [start(cache, work) for _ in range(3)]
+    return cache, work, [ended(process) for process in together]
+
+
+@pytest.fixture
+def cache(cold_start):
+    """One that works; a test that damages it heals it."""
+    return cold_start[0]
+
+
+def test_several_kernels_start_at_once_on_a_cold_cache(cold_start):
+    cache, work, endings = cold_start
+    assert endings == [(0, "")] * 3
     assert list(work.iterdir()) == []
-    assert sorted(p.name for p in only_folder(tmp_path / "cache").iterdir()) == ["kernels", "logs", "n300.yaml", "root"]
+    assert sorted(p.name for p in only_folder(cache).iterdir()) == ["kernels", "logs", "n300.yaml", "root"]
 
 
-def test_half_written_and_emptied_files_are_healed(tmp_path):
-    assert ended(start(tmp_path, tmp_path)) == (0, "")
-    folder = only_folder(tmp_path)
+def test_half_written_and_emptied_files_are_healed(cache, tmp_path):
+    folder = only_folder(cache)
     (folder / "root/runtime/sfpi" / toolchain.COMPILER).unlink()
     (folder / "root" / "tt_metal").unlink()
     (folder / "n300.yaml").write_text("arch:")
     for object_file in folder.glob("kernels/**/*.o"):
         object_file.unlink()
-    assert ended(start(tmp_path, tmp_path)) == (0, "")
+    assert ended(start(cache, tmp_path)) == (0, "")
     own = [path for path in folder.rglob("*") if path.is_file() and not path.is_symlink()]
     assert len(own) > 100
     for path in own:  # as a disk that was full leaves them: all there, nothing inside
         path.write_bytes(b"")
-    assert ended(start(tmp_path, tmp_path)) == (0, "")
+    assert ended(start(cache, tmp_path)) == (0, "")
 
 
-def test_damaged_kernels_are_dropped_with_a_sentence(tmp_path):
-    assert ended(start(tmp_path, tmp_path)) == (0, "")
-    for kernel in only_folder(tmp_path).glob("kernels/**/*.elf"):
+def test_damaged_kernels_are_dropped_with_a_sentence(cache, tmp_path):
+    for kernel in only_folder(cache).glob("kernels/**/*.elf"):
         kernel.write_bytes(kernel.read_bytes()[:100])
-    status, errors = ended(start(tmp_path, tmp_path))
+    status, errors = ended(start(cache, tmp_path))
     assert status == 1 and "Restart the kernel and open it again" in errors
-    assert ended(start(tmp_path, tmp_path)) == (0, "")
+    assert ended(start(cache, tmp_path)) == (0, "")
 
 
 def test_another_version_gets_another_folder(tmp_path, monkeypatch):

@@ -225,7 +225,7 @@ def test_an_exercise_wrong_then_right(mesh):
 
 
 def test_hint_and_answer(mesh):
-    piece = 'for name, length, axis in (("tokens", 256, "sp")'
+    piece = "slice_of = check.slice_of(slice_of)"
     for asked, told in (("check.slice_of.hint(1)", "Hint 1: "), ("check.slice_of.answer()", "def slice_of(")):
         mesh.write(piece, asked)
         assert told in mesh.run(asked)

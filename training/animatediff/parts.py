@@ -48,8 +48,8 @@ SMOKE = {
     "motion": {"motion_num_attention_heads": 2, "motion_layers_per_block": 1},
     "text_encoder": {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 1, "num_attention_heads": 2},
     "reader_training": {"steps": 10, "batch": 16, "captions": 100},
-    "unet_training": {"steps": 200, "batch": 16},
-    "motion_training": {"steps": 120, "batch": 4},
+    "unet_training": {"steps": 134, "batch": 16},
+    "motion_training": {"steps": 80, "batch": 4},
     "together_training": {"steps": 10, "phases": ((0.5, 4, 2), (1.0, 2, 16)), "rate": 1e-4, "muon": 0.002},
 }
 
