@@ -24,7 +24,6 @@ from tools import notebooks, series
 BUDGETS = json.loads(Path(__file__).with_name("budgets.json").read_text())
 ALLOWED = 3
 AGAIN = "again-first", "again-last"  # ids of the two cells that tests/again.py is called from
-SILENT = {"03_denoise"}  # its predictions do not name their mistakes yet
 # Each in a group of its own for the workers; the longest first, or it would run alone in the end.
 PATHS = [
     pytest.param(path, id=path.stem, marks=pytest.mark.xdist_group(path.stem))
@@ -111,7 +110,7 @@ def test_series_runs_within_its_budget(path, tmp_path, record_property):
         assert differences(stored, nbformat.read(tmp_path / path.name, as_version=4)) == []
     found = found_in(tmp_path / path.name)
     assert found["failed"] == [] and found["cells"] >= 10
-    assert path.stem in SILENT or found["predictions"] == []
+    assert found["predictions"] == []
 
 
 @pytest.mark.parametrize(

@@ -7,10 +7,9 @@ from tools import hours
 from tools.series import ROOT
 
 PATHS = sorted((ROOT / "notebooks").glob("*.ipynb"))
-TOO_LONG = {"03_denoise"}  # until its section on cost has a notebook of its own
 
 
-@pytest.mark.parametrize("path", [path for path in PATHS if path.stem not in TOO_LONG], ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", PATHS, ids=lambda path: path.stem)
 def test_texts_state_the_minutes_that_a_learner_takes(path):
     found = hours.hours(nbformat.read(path, as_version=4), hours.measured(path.stem))
     assert set(hours.stated_in(path).values()) == {found.stated}, hours.table({path.stem: found})
