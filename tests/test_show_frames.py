@@ -5,6 +5,7 @@ import pytest
 from matplotlib.colors import to_hex
 from matplotlib.patches import Rectangle
 
+from helpers.planner.calls import Calls
 from helpers.planner.memory import Need
 from helpers.show import COLOURS
 from helpers.show import frames as draw
@@ -71,9 +72,9 @@ def test_the_sketch_shows_who_hears_whom():
 
 def test_memory_bars_end_where_the_plans_say():
     request, words = dict(height=64, width=64, dtype="bfloat16"), "Out of Memory: Not enough space"
-    fits = Need("n150", "small", request, 2_000_000_000, [2_500_000_000, 5_250_000_000], 12_872_318_208, None, [])
+    fits = Need("n150", "small", request, 2_000_000_000, [2_500_000_000, 5_250_000_000], 12_872_318_208, None, Calls())
     figure = draw.memory(
-        [fits, Need("n150", "large", request, None, [], 12_872_318_208, words, [])], dict(small="A", large="B")
+        [fits, Need("n150", "large", request, None, [], 12_872_318_208, words, Calls())], dict(small="A", large="B")
     )
     weights, extra, wall = figure.axes[0].patches
     assert weights.get_width() == 2 and (extra.get_x(), extra.get_width()) == (2, 3.25)
