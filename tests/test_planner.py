@@ -239,7 +239,8 @@ def test_one_and_two_wormhole_chips_do_not_hold_it():
 
 def test_what_a_mock_does_not_count_is_said():
     """17 to 57 MB a chip: who leaves less may not fit."""
-    need = lambda left: memory.Need("n150", "vae", {}, 10**9, [2 * 10**9, 12 * 10**9 - left], 12 * 10**9, None)
+    history = lambda left: [2 * 10**9, 12 * 10**9 - left]
+    need = lambda left: memory.Need("n150", "vae", {}, 10**9, history(left), 12 * 10**9, None, memory.Calls())
     assert "peak 11.94 of 12.00 GB: fits. Not counted: 17 to 57 MB of program code" in str(need(58_000_000))
     assert "peak 11.94 of 12.00 GB: fits without its program code. Not counted: 17 to 57" in str(need(56_000_000))
     assert table([need(56_000_000)] * 2).count("Not counted") == 1
