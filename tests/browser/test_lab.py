@@ -217,8 +217,8 @@ def test_an_exercise_wrong_then_right(mesh):
     ask = f"\n\n\n{piece}"
     mesh.write(piece, "def slice_of(length, mesh_shape, axis, chip):\n    return 0, length" + ask)
     assert "slice_of is not right yet" in mesh.run(piece)
-    mesh.write(piece, "def slice_of(length, mesh_shape, axis, chip):\n    return chips * length" + ask)
-    assert "Your line 2, in slice_of:\n      return chips * length" in mesh.run(piece)
+    mesh.write(piece, "def slice_of(length, mesh_shape, axis, chip):\n    return nowhere * length" + ask)
+    assert "Your line 2, in slice_of:\n      return nowhere * length" in mesh.run(piece)
     right = "    part = length // mesh_shape[axis]\n    return chip[axis] * part, (chip[axis] + 1) * part"
     mesh.write(piece, "def slice_of(length, mesh_shape, axis, chip):\n" + right + ask)
     assert "slice_of is right." in mesh.run(piece)
