@@ -6,7 +6,7 @@ import matplotlib.pyplot as plt
 
 from helpers.planner.whole import plan
 from helpers.show import plan as draw
-from helpers.show.explorer import PLANS, Planned
+from helpers.show.planned import PLANS, Planned
 from tools.plans import FRAMES, SIZES, SYSTEMS, kept
 
 ROWS = json.loads(PLANS.read_text())

@@ -16,7 +16,7 @@ from pathlib import Path
 from helpers.layers.weights import reference_shapes
 from helpers.planner import cases, plans, published
 from helpers.planner.calls import recorded
-from helpers.show.explorer import PLANS
+from helpers.show.planned import PLANS
 from ttnn_emulator.systems import SYSTEMS
 
 PAGE = Path(__file__).resolve().parent.parent / "lessons" / "claims.md"

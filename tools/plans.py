@@ -1,4 +1,4 @@
-"""Plans many videos on many systems, for the explorer of notebook 07 (helpers/show/explorer.py).
+"""Plans many videos on many systems, for the explorer of notebook 07 (helpers/show/planned.py).
 
 python -m tools.plans
 
@@ -11,7 +11,7 @@ import json
 import sys
 
 from helpers.planner.whole import Plan, plan
-from helpers.show.explorer import PLANS
+from helpers.show.planned import PLANS
 
 SYSTEMS = ("n150", "n300", "t3000", "galaxy", "galaxy_torus", "quietbox2", "p150x8", "bh_galaxy")
 FRAMES = (19, 49, 85, 163)

@@ -1,6 +1,5 @@
-"""Pictures to turn over: the mesh explorer, a slider over pictures of a video, plans of videos on many systems."""
+"""Pictures to turn over: the mesh explorer, and a slider over pictures of a video."""
 
-import json
 from base64 import b64encode
 from collections.abc import Callable
 
@@ -11,11 +10,8 @@ from IPython.core.pylabtools import print_figure
 from matplotlib.figure import Figure
 
 from helpers import show
-from helpers.planner.calls import FOLDER
-from helpers.show import plan
 from helpers.tensors import placement, shard
 
-PLANS = FOLDER / "plans.json"  # tools/plans.py
 PLACEMENTS = {
     "replicated": {},
     "tokens over tp": {"tp": 2},
@@ -71,33 +67,6 @@ class Slider:
         # A notebook has a megabyte for all its pictures, and a photo takes much less of it as JPEG.
         still = print_figure(self.still, "jpeg", dpi=100, pil_kwargs={"quality": 85})
         return live | {"image/jpeg": b64encode(still).decode()}
-
-
-class Planned:
-    """System, length and size -> what the video would take. Worked out beforehand by tools/plans.py."""
-
-    def __init__(self):
-        self.rows = json.loads(PLANS.read_text())
-        options = lambda name: list(dict.fromkeys(row[name] for row in self.rows))
-        self.system = ipywidgets.Dropdown(options=options("system"), value="galaxy", description="system")
-        self.frames = ipywidgets.SelectionSlider(options=options("frames"), value=163, description="frames")
-        sizes = dict.fromkeys((row["width"], row["height"]) for row in self.rows)
-        names = [(f"{width} x {height}", (width, height)) for width, height in sizes]
-        self.size = ipywidgets.Dropdown(options=names, value=names[-1][1], description="size")
-        self.picture = ipywidgets.Image(value=self.draw(), format="png")
-        for control in (self.system, self.frames, self.size):
-            control.observe(lambda change: setattr(self.picture, "value", self.draw()), "value")
-
-    def draw(self) -> bytes:
-        """The picture of what is chosen now, as PNG."""
-        wanted = self.system.value, self.frames.value, *self.size.value
-        key = lambda row: (row["system"], row["frames"], row["width"], row["height"])
-        return png(plan.kept_plan(next(row for row in self.rows if key(row) == wanted)))
-
-    def _repr_mimebundle_(self, **options):
-        controls = ipywidgets.HBox([self.system, self.frames, self.size])
-        live = ipywidgets.VBox([controls, self.picture])._repr_mimebundle_(**options)
-        return live | {"image/png": b64encode(png(plan.all_plans(self.rows))).decode()}
 
 
 def png(figure: Figure) -> bytes:
