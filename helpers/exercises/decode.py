@@ -9,7 +9,7 @@ import ttnn
 from helpers.collectives import all_reduce
 from helpers.exercises import Exercise
 from helpers.exercises.halos import halo_bytes, with_halo
-from helpers.exercises.inputs import on_chips
+from helpers.exercises.inputs import on_chips, tp_and_sp
 from helpers.mesh import current_mesh
 from helpers.tensors import shard
 
@@ -63,8 +63,7 @@ def frame_norm(x, chips):
 
 def norm_cases():
     """Every frame, every row and every channel has a level and a contrast of its own."""
-    mesh = current_mesh()
-    tp, sp = (mesh.shape[mesh.system.axes[axis]] for axis in ("tp", "sp"))
+    mesh, (tp, sp) = current_mesh(), tp_and_sp()
     generator = torch.Generator().manual_seed(8)
     draw = lambda *shape: torch.randn(shape, generator=generator)
     strip = 1.5 * draw(1, 2 * sp, tp, 1, 64)

@@ -6,7 +6,7 @@ import ttnn
 
 from helpers.collectives import all_gather, all_reduce, mesh_partition
 from helpers.exercises import Exercise
-from helpers.exercises.inputs import busiest, on_chips, tp_and_sp
+from helpers.exercises.inputs import busiest, on_chips, rounded, tp_and_sp
 from helpers.exercises.verdict import AtMost
 from helpers.mesh import current_mesh
 from helpers.tensors import replicate, shard
@@ -40,9 +40,7 @@ def attention_over_tp(x, w_qkv, w_o, bias, own_heads):
 
 def over_tp_cases():
     """Two heads a chip; right is torch's own attention over all heads at once, told not to scale."""
-    mesh, (tp, _) = current_mesh(), tp_and_sp()
-    generator = torch.Generator().manual_seed(13)
-    draw = lambda *shape: torch.randn(shape, generator=generator).bfloat16().float()
+    mesh, (tp, _), draw = current_mesh(), tp_and_sp(), rounded(13)
     x, bias = draw(1, 1, 64, 96), draw(1, 2 * tp, 64, 64)
     w_q, w_k, w_v = (draw(96, 2 * tp * 32) / 96**0.5 for _ in "qkv")
     w_q = w_q / 4  # T5's are small from the start

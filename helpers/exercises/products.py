@@ -1,12 +1,11 @@
 """The exercises of notebook 01 on products of matrices. Each reference is one right answer."""
 
-import torch
 import torch.nn.functional as F
 import ttnn
 
 from helpers.collectives import all_gather, all_reduce, mesh_partition, reduce_scatter
 from helpers.exercises import Exercise
-from helpers.exercises.inputs import busiest, layer_inputs, on_chips, tp_and_sp
+from helpers.exercises.inputs import busiest, layer_inputs, on_chips, rounded, tp_and_sp
 from helpers.exercises.verdict import AtMost
 from helpers.mesh import current_mesh
 from helpers.tensors import replicate, shard
@@ -38,10 +37,15 @@ def mlp(x, up, down):
     return all_reduce(ttnn.linear(hidden, down), "tp")
 
 
+def mlp_inputs(seed):
+    """x, the two weights, and what comes of them in plain torch"""
+    mesh, x, up, _ = layer_inputs(seed, rows=32, width=64, hidden=96)
+    down = layer_inputs(seed + 1, rows=32, width=96, hidden=64)[2]
+    return mesh, x, up, down, F.silu(x @ up) @ down
+
+
 def mlp_cases():
-    mesh, x, up, _ = layer_inputs(seed=5, rows=32, width=64, hidden=96)
-    down = layer_inputs(seed=6, rows=32, width=96, hidden=64)[2]
-    whole = F.silu(x @ up) @ down
+    mesh, x, up, down, whole = mlp_inputs(seed=5)
     return [((shard(x, mesh, sp=2), shard(up, mesh, tp=3), shard(down, mesh, tp=2)), on_chips(whole, mesh, sp=2))]
 
 
@@ -51,9 +55,7 @@ def mlp_in_slices(x, up, down):
 
 
 def in_slices_cases():
-    mesh, x, up, _ = layer_inputs(seed=7, rows=32, width=64, hidden=96)
-    down = layer_inputs(seed=8, rows=32, width=96, hidden=64)[2]
-    whole = F.silu(x @ up) @ down
+    mesh, x, up, down, whole = mlp_inputs(seed=7)
     one_slice = 2 * 32 * 64
     placed = shard(x, mesh, sp=2, tp=3), shard(up, mesh, tp=3), shard(down, mesh, tp=2)
     return [(placed, (on_chips(whole, mesh, sp=2, tp=3), AtMost(tp=2 * busiest("tp", one_slice))))]
@@ -66,9 +68,7 @@ def weights_over_both(x, w):
 
 def over_both_cases():
     """w's columns are cut over sp, so there are as many times 32 of them as tp and sp can both cut."""
-    mesh, (tp, sp) = current_mesh(), tp_and_sp()
-    generator = torch.Generator().manual_seed(9)
-    draw = lambda *shape: torch.randn(shape, generator=generator).bfloat16().float()
+    mesh, (tp, sp), draw = current_mesh(), tp_and_sp(), rounded(9)
     x, w = draw(1, 1, 64 * sp, 96 * tp), draw(1, 1, 96 * tp, 32 * tp * sp) / (96 * tp) ** 0.5
     placed = shard(x, mesh, sp=2, tp=3), shard(w, mesh, tp=2, sp=3)
     sent = AtMost(sp=busiest("sp", 2 * 96 * 32 * tp), tp=busiest("tp", 2 * 64 * 32 * sp))

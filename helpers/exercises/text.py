@@ -6,7 +6,7 @@ import ttnn
 
 from helpers.exercises import Exercise
 from helpers.exercises.heads import attention_over_tp, norm_over_tp, qkv_over_tp
-from helpers.exercises.inputs import on_chips, tp_and_sp
+from helpers.exercises.inputs import on_chips, rounded, tp_and_sp
 from helpers.mesh import current_mesh
 from helpers.tensors import replicate, shard
 
@@ -45,8 +45,7 @@ def attention(q, k, v, bias):
 def attention_cases():
     """Heads over tp; what is right comes from torch's own attention, told not to scale."""
     mesh, heads = current_mesh(), 2 * tp_and_sp()[0]
-    generator = torch.Generator().manual_seed(7)
-    draw = lambda *shape: torch.randn(shape, generator=generator).bfloat16().float()
+    draw = rounded(7)
     q, k, v, bias = 0.3 * draw(1, heads, 64, 32), draw(1, heads, 96, 32), draw(1, heads, 96, 32), draw(1, heads, 64, 96)
     right = F.scaled_dot_product_attention(q, k, v, attn_mask=bias, scale=1.0)
     return [(tuple(shard(x, mesh, tp=1) for x in (q, k, v, bias)), on_chips(right, mesh, tp=1))]
