@@ -178,28 +178,28 @@ def collective(call: Call, system: System, shape: tuple[int, int]) -> Time:
     chips, mine = chips_along(call, shape), num_bytes(call.inputs[0])
     if chips == 1:
         return Time("collective", (), rates.LAUNCH_S)
-    if "neighbor_pad" in call.op:
-        grown = num_bytes(*call.outputs) - mine
-        needed = links(call, system, grown, chips, "gather")
-    elif "slice_reshard" in call.op:
-        needed = links(call, system, mine, chips, "gather")
-    elif "gather" in call.op or "broadcast" in call.op:
-        needed = links(call, system, (chips - 1) * mine, chips, "gather")
-    else:
-        rounds = 2 if "all_reduce" in call.op else 1
-        needed = links(call, system, rounds * (chips - 1) / chips * mine, chips, "sum")
-    moved = dram(system, num_bytes(call.inputs[0], *call.outputs), rates.MOVE)
     kind = "sum" if "reduce" in call.op else "gather"
     rounds = 2 if "all_reduce" in call.op else 1
+    if "neighbor_pad" in call.op:
+        sent = num_bytes(*call.outputs) - mine
+    elif "slice_reshard" in call.op:
+        sent = mine
+    elif kind == "gather":
+        sent = (chips - 1) * mine
+    else:
+        sent = rounds * (chips - 1) / chips * mine
+    moved = dram(system, num_bytes(call.inputs[0], *call.outputs), rates.MOVE)
     floor = rounds * (rates.FLOOR_S[kind] + (chips - 1) * HOP_LATENCY_S)
-    return Time("collective", (needed, moved), Share(2 * floor, floor, 0.8 * floor, "[C]"))
+    needs = links(call, system, sent, chips, kind), moved
+    return Time("collective", needs, Share(2 * floor, floor, 0.8 * floor, "[C]"))
 
 
 def links(call: Call, system: System, amount: float, chips: int, kind: str):
     """amount: bytes over the busiest link of a line. Around a ring half of them go the other way."""
     ring = "Ring" in str(call.option("topology", "")) or (system.torus and call.option("topology") is None)
     usable = system.usable_links or system.links
-    many = min(call.option("num_links", usable) if isinstance(call.option("num_links"), int) else usable, usable)
+    asked = call.option("num_links")
+    many = min(asked, usable) if isinstance(asked, int) else usable
     rate = many * system.chip.link_bytes_per_s * (2 if ring else 1)
     if system.chip.arch == "blackhole":
         rate *= rates.BLACKHOLE_LINKS

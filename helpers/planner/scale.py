@@ -6,7 +6,7 @@
 Nobody can run 128 chips in one process, not even emulated: they are four machines. But a program that cuts its tokens
 over sp calls the same ops on more chips, with fewer rows each. So the rows in the recorded shapes are replaced. How
 true that is shows where both ends were recorded: resharded from a Galaxy's 8 to 2 it gives a T3000's calls, all of them
-(tests/test_planner_scale.py).
+(tests/test_planner_time.py).
 """
 
 import dataclasses

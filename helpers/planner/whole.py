@@ -116,13 +116,10 @@ def row(stage: Stage, system: System) -> tuple[str, ...]:
     need = stage.need
     peak = gigabytes(need and need.peak)
     verdict = "" if need is None else need.verdict
-    if stage.once is None:
-        return stage.name, peak, gigabytes(system.dram_bytes), verdict, str(stage.times), "-", "-", "-"
-    span = f"{stage.seconds('quick'):.1f}-{stage.seconds('slow'):.1f}"
-    return (
-        stage.name, peak, gigabytes(system.dram_bytes), verdict, str(stage.times), f"{stage.seconds():.1f}", span,
-        stage.bound,
-    )  # fmt: skip
+    timed = "-", "-"
+    if stage.once is not None:
+        timed = f"{stage.seconds():.1f}", f"{stage.seconds('quick'):.1f}-{stage.seconds('slow'):.1f}"
+    return stage.name, peak, gigabytes(system.dram_bytes), verdict, str(stage.times), *timed, stage.bound
 
 
 def plan(

@@ -139,16 +139,14 @@ def scaling(sps: tuple[int, ...] = (1, 2, 4, 8, 16, 32)) -> Figure:
     """Seconds of a pass on 4 to 128 chips. Left one clip for all (strong scaling), right frames as chips (weak)."""
     figure, (left, right) = plt.subplots(1, 2, figsize=(10, 4.2), sharey=True, layout="constrained")
     chips = [4 * sp for sp in sps]
-    for traced, colour, marker, text in ((False, COLOURS[5], "o", "each call sent by the host"),
-                                         (True, COLOURS[0], "s", "traced")):  # fmt: skip
-        one = [denoising(sp, traced=traced).seconds() for sp in sps]
-        more = [denoising(sp, traced=traced, tokens=TOKENS * sp // 8).seconds() for sp in sps]
-        left.plot(chips, one, color=colour, marker=marker, label=text)
-        right.plot(chips, more, color=colour, marker=marker, label=text)
-    first, same = denoising(sps[0], traced=True).seconds(), denoising(sps[0], traced=True, tokens=TOKENS * sps[0] // 8)
-    left.plot(chips, [first * chips[0] / n for n in chips], color="#666666", ls=":", label="ideal")
-    right.plot(chips, [same.seconds()] * len(chips), color="#666666", ls=":", label="ideal")
-    for axes in (left, right):
+    strong, weak = [TOKENS] * len(sps), [TOKENS * sp // 8 for sp in sps]
+    ways = ((False, COLOURS[5], "o", "each call sent by the host"), (True, COLOURS[0], "s", "traced"))
+    for axes, tokens in ((left, strong), (right, weak)):
+        for traced, colour, marker, text in ways:
+            seconds = [denoising(sp, traced=traced, tokens=n).seconds() for sp, n in zip(sps, tokens)]
+            axes.plot(chips, seconds, color=colour, marker=marker, label=text)
+        first = seconds[0] * chips[0] / tokens[0]  # of the traced, the last: what a chip takes for a token
+        axes.plot(chips, [first * n / c for n, c in zip(tokens, chips)], color="#666666", ls=":", label="ideal")
         axes.set_xscale("log", base=2)
         axes.set_yscale("log", base=2)
         axes.set(xticks=chips, xticklabels=chips, xlabel="chips, tp 4 everywhere")
