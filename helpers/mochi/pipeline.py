@@ -71,9 +71,7 @@ class Mochi(Parts):
     def __call__(self, prompt: str, **settings) -> torch.Tensor:
         """-> (frames, height, width, 3) in 0..1"""
         request = Request(prompt, **settings)
-        channels = self.weights["transformer"].config[
-            "in_channels"
-        ]  # not of the model: where it was freed, that loads it
+        channels = self.weights["transformer"].config["in_channels"]  # the model itself may be freed, and would load
         latents = self.denoise(first_noise(channels, request), request)
         self.free(*FREES.get(self.mesh.system.name, ()))
         video = self.decoder(latents)
