@@ -44,8 +44,15 @@ def test_it_reads_as_a_table_in_which_every_second_is_predicted(small):
     assert "predicted s" in text and "All together, predicted:" in text and "17 to 57 MB" in text
 
 
-def test_without_guidance_half_the_passes(small):
-    """From the same calls: a dry run would tell nothing new."""
+def test_without_guidance_half_the_passes(theirs):
+    """Of tt-metal's program, whose calls are recorded: a dry run would tell nothing new."""
+    alone = plan(system="galaxy", program="tt-metal", guidance=False)
+    assert (theirs.stages[1].times, alone.stages[1].times) == (100, 50)
+    assert theirs.seconds - alone.seconds == pytest.approx(50 * theirs.stages[1].once.seconds())
+    assert "50 steps without guidance" in str(alone)
+
+
+def test_a_plan_takes_as_long_as_its_stages(small):
     half = Plan(small.program, small.system, small.request, small.stages[:1] + small.stages[2:])
     assert half.seconds == pytest.approx(small.seconds - small.stages[1].seconds())
 
