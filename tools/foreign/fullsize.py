@@ -74,10 +74,15 @@ def without_values(model_class, **config) -> dict[str, torch.Tensor]:
     return {name: torch.empty(value.shape) for name, value in state.items()}
 
 
+def real(part: str) -> dict:
+    """Mochi-1's config of a part, as its class takes it"""
+    return {name: value for name, value in REAL[part].items() if name != "_class_name"}
+
+
 def mochi(mesh, program, layers, system):
     """One pass of Mochi-1's denoiser, 168 frames of 848 x 480"""
     *how, fsdp = MOCHI[system]
-    config = {k: v for k, v in REAL["transformer"].items() if k != "_class_name"} | dict(num_layers=layers)
+    config = real("transformer") | dict(num_layers=layers)
     theirs = transformer_mochi.MochiTransformer3DModel(**config, **laid_out(mesh, *how), is_fsdp=fsdp)
     theirs.load_torch_state_dict(without_values(MochiTransformer3DModel, **config))
     latents = torch.zeros(1, 12, FRAMES, 60, 106)
@@ -94,24 +99,24 @@ def decoder(mesh, program, _, system):
         mesh.reshape(ttnn.MeshShape(*shape))
     over_frames = shape[0] == 1
     one = ParallelFactor(1, 0)
-    config = MochiVAEParallelConfig(
+    parallel = MochiVAEParallelConfig(
         time_parallel=along(mesh, 1) if over_frames else ParallelFactor(1, 1),
         h_parallel=one if over_frames else along(mesh, 0),
         w_parallel=ParallelFactor(1, 1) if over_frames else along(mesh, 1),
     )
-    real = {k: v for k, v in REAL["vae"].items() if k != "_class_name"}
-    base = real["decoder_block_out_channels"][0]
+    config = real("vae")
+    base = config["decoder_block_out_channels"][0]
     theirs = vae_mochi.MochiVAEDecoder(
-        mesh_device=mesh, parallel_config=config,
+        mesh_device=mesh, parallel_config=parallel,
         ccl_manager=CCLManager(mesh_device=mesh, num_links=links, topology=LINE),
         out_channels=3, base_channels=base,
-        channel_multipliers=[channels // base for channels in real["decoder_block_out_channels"]],
-        temporal_expansions=real["temporal_expansions"], spatial_expansions=real["spatial_expansions"],
-        num_res_blocks=real["layers_per_block"], latent_dim=12,
+        channel_multipliers=[channels // base for channels in config["decoder_block_out_channels"]],
+        temporal_expansions=config["temporal_expansions"], spatial_expansions=config["spatial_expansions"],
+        num_res_blocks=config["layers_per_block"], latent_dim=12,
         has_attention=[False] * 5, nonlinearity="silu", output_nonlinearity="silu",
-        latents_mean=real["latents_mean"], latents_std=real["latents_std"], scaling_factor=1.0,
+        latents_mean=config["latents_mean"], latents_std=config["latents_std"], scaling_factor=1.0,
     )  # fmt: skip
-    state = without_values(AutoencoderKLMochi, **real)
+    state = without_values(AutoencoderKLMochi, **config)
     mine = {k.removeprefix("decoder."): v for k, v in state.items() if k.startswith("decoder.")}
     with mock.patch.object(ttnn, "to_torch", lambda tensor, **options: torch.empty(tuple(tensor.shape))):
         theirs.load_torch_state_dict(mine)  # it reads weights back that ttnn has laid out, and here they have no values
@@ -123,10 +128,11 @@ def wan(mesh, program, layers, system):
     *how, fsdp = WAN[system]
     height, width = (60, 104) if program == "wan480" else (90, 160)
     config = WAN_A14B | dict(num_layers=layers)
+    rest = dict(config)
+    heads, head_dim = rest.pop("num_attention_heads"), rest.pop("attention_head_dim")
     theirs = transformer_wan.WanTransformer3DModel(
-        num_heads=40, dim=5120, num_layers=layers, text_dim=4096, ffn_dim=13824, cross_attn_norm=True,
-        **laid_out(mesh, *how), is_fsdp=fsdp,
-    )  # fmt: skip
+        num_heads=heads, dim=heads * head_dim, **rest, **laid_out(mesh, *how), is_fsdp=fsdp
+    )
     theirs.load_torch_state_dict(without_values(WanTransformer3DModel, **config))
     theirs(
         spatial=torch.zeros(1, 16, 21, height, width),
