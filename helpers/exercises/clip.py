@@ -7,9 +7,12 @@ import torch
 from diffusers import FlowMatchEulerDiscreteScheduler
 
 from helpers.exercises import Exercise
+from helpers.exercises.guidance import both_at_once
 from helpers.layers.parallel import pad_to
 from helpers.mochi.pipeline import set_timesteps
 from helpers.mochi.transformer import patches
+
+__all__ = ["both_at_once", "clip_bytes", "denoise", "noise_shape", "times_longer", "tokens_on_a_chip"]
 
 
 def noise_shape(frames, height, width):
