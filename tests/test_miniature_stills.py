@@ -1,19 +1,22 @@
 """tiny-sd3: its tokens, its text as stock diffusers joins it, its figures, and a small training that beats chance."""
 
 import json
+import shutil
 import time
 
 import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
-from diffusers import StableDiffusion3Pipeline
+from diffusers import AutoencoderKL, StableDiffusion3Pipeline
+from safetensors.torch import load_file
 
 from helpers.world.prompts import caption, vocabulary
 from helpers.world.scenes import SCENES, render, sample
 from training.loop import Place, optimizer_for
 from training.optimizer import Muon
 from training.parts import TOKENS
+from training.stills import again
 from training.stills import evaluate as figures
 from training.stills.card import card
 from training.stills.frames import OneFrame, load_frames, statistics, tokenize
@@ -246,3 +249,28 @@ def test_what_was_spent_is_written_down(smoke):
         assert part["class"] == type(model).__name__
         assert part["parameters"] == sum(p.numel() for p in model.parameters()), name
     assert set(training["parts"]) == {"text_encoder", "text_encoder_2", "text_encoder_3", "transformer", "vae"}
+
+
+def test_a_finished_folder_learns_on(smoke, tmp_path, capsys):
+    place, folder = smoke
+    shutil.copytree(place.folder / "latents", tmp_path / "run" / "latents")
+    asked = [str(folder), "--preset", "smoke", "--clips", "200", "--minutes", "0.03", "--run", str(tmp_path / "run")]
+    assert again.main([*asked, "--out", str(tmp_path / "out")]) == 0 and "done" in capsys.readouterr().out
+    weights = {name: [load_file(path) for path in sorted((tmp_path / "out" / name).glob("*.safetensors"))] +
+                     [load_file(path) for path in sorted((folder / name).glob("*.safetensors"))]
+               for name in ("transformer", "vae", "text_encoder", "text_encoder_2", "text_encoder_3")}  # fmt: skip
+    same = {name: all(torch.equal(old[key], new[key]) for key in old) for name, (new, old) in weights.items()}
+    assert same.pop("transformer") is False and all(same.values()), "only the transformer has learned"
+    stages = json.loads((tmp_path / "out" / "training.json").read_text())["stages"]
+    assert stages["transformer"] == json.loads((folder / "training.json").read_text())["stages"]["transformer"]
+    assert stages["transformer, again"]["steps"] > 0
+    vae = AutoencoderKL.from_pretrained(tmp_path / "out" / "vae").config
+    assert (vae.shift_factor, vae.scaling_factor) == tuple(
+        json.loads((folder / "vae" / "config.json").read_text())[name] for name in ("shift_factor", "scaling_factor")
+    ), "the transformer goes on seeing what it saw"
+
+
+def test_only_a_finished_folder_learns_on(tmp_path, capsys):
+    with pytest.raises(SystemExit):
+        again.main([str(tmp_path)])
+    assert "is no finished folder: it has no training.json" in capsys.readouterr().err

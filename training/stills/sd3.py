@@ -5,7 +5,7 @@ from pathlib import Path
 
 import torch
 import torch.nn.functional as F
-from diffusers import StableDiffusion3Pipeline
+from diffusers import SD3Transformer2DModel, StableDiffusion3Pipeline
 from torch import nn
 
 from training.loop import Place, train
@@ -61,10 +61,11 @@ def train_text_encoder(place: Place, config: dict) -> tuple[TextEncoder, bool]:
 class Denoiser(nn.Module):
     """What predicts the way from data to noise: noisy latents and both kinds of tokens in, velocity out."""
 
-    def __init__(self, config: dict, text_encoder: TextEncoder):
+    def __init__(self, config: dict, text_encoder: TextEncoder, transformer: SD3Transformer2DModel | None = None):
+        """transformer: one that has learned already; a new one where it is None."""
         super().__init__()
         self.text_encoder = text_encoder
-        self.transformer = new_transformer(config)
+        self.transformer = transformer or new_transformer(config)
 
     def forward(self, latents: torch.Tensor, sigma: torch.Tensor, tokens: torch.Tensor) -> torch.Tensor:
         """latents: (B, 16, H, W); sigma: (B,), 1 for noise and 0 for data; tokens: (B, 2, 24)."""
@@ -108,11 +109,13 @@ class Batches:
         return self.take(self.rest[:: max(1, len(self.rest) // count)], generator, 0.0)
 
 
-def train_denoiser(place: Place, config: dict, batches: Batches, text_encoder: TextEncoder) -> tuple[Denoiser, bool]:
-    """Stage four; returns (denoiser with averaged weights, done)."""
+def train_denoiser(
+    place: Place, config: dict, batches: Batches, text_encoder: TextEncoder, learned=None
+) -> tuple[Denoiser, bool]:
+    """Stage four; returns (denoiser with averaged weights, done). learned: the transformer to go on with, if any."""
     torch.manual_seed(config["seed"] + 1)
     settings = config["transformer_training"]
-    denoiser = Denoiser(config, text_encoder).to(place.device).train()
+    denoiser = Denoiser(config, text_encoder, learned).to(place.device).train()
 
     def loss_at(step, progress, generator):
         latents, tokens = batches.draw(settings["batch"], generator)

@@ -1,0 +1,79 @@
+"""tiny-sd3 learns on: `python -m training.stills.again models/tiny-sd3`.
+
+From the weights in a finished folder and clips of the painter as it is today. Text encoders and autoencoder stay as
+they are, and so do the latents' statistics: the transformer goes on seeing what it saw. For a model from nothing see
+training.stills.train.
+"""
+
+import argparse
+import json
+import math
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+from diffusers import AutoencoderKL, SD3Transformer2DModel
+from transformers import CLIPTextModelWithProjection, T5EncoderModel
+
+from training.animatediff.make import loaded
+from training.loop import Place
+from training.stills.frames import encode_frames
+from training.stills.parts import configuration
+from training.stills.sd3 import Batches, TextEncoder, save_pipeline, train_denoiser
+
+
+def finished_encoder(folder: Path, config: dict) -> TextEncoder:
+    """The text encoders of a folder in float32, frozen."""
+    encoder = TextEncoder(config)
+    for place, name in enumerate(("text_encoder", "text_encoder_2")):
+        encoder.clips[place] = CLIPTextModelWithProjection.from_pretrained(folder / name, dtype=torch.float32)
+    encoder.t5 = T5EncoderModel.from_pretrained(folder / "text_encoder_3", dtype=torch.float32)
+    return encoder.eval().requires_grad_(False)
+
+
+def learn_on(place: Place, config: dict, folder: Path, out: Path) -> bool:
+    """Encode the clips, train, write the diffusers folder and its training.json; False if the deadline came first."""
+    before = json.loads((folder / "training.json").read_text())
+    vae = loaded(AutoencoderKL, folder / "vae").eval()
+    mean, std = vae.config.shift_factor, 1 / vae.config.scaling_factor
+    if not encode_frames(place, config, vae):
+        return False
+    batches = Batches(place, config["transformer_training"]["drop"])
+    batches.mean, batches.std = mean, std
+    here, encoder = replace(place, folder=place.folder / "sd3"), finished_encoder(folder, config)
+    learned = loaded(SD3Transformer2DModel, folder / "transformer")
+    denoiser, done = train_denoiser(here, config, batches, encoder, learned)
+    if done:
+        save_pipeline(out, vae, denoiser, mean, std)
+        state = torch.load(here.folder / "transformer.pt", map_location="cpu", weights_only=True, mmap=True)
+        more = {"steps": state["step"], "minutes": round(state["spent"] / 60, 1)}
+        stages = before["stages"] | {"transformer, again": more}
+        after = before | {"stages": stages, "clips": config["latents"]["clips"], "torch": torch.__version__}
+        (out / "training.json").write_text(json.dumps(after, indent=1) + "\n")
+    return done
+
+
+def main(arguments=None) -> int:
+    parser = argparse.ArgumentParser(prog="python -m training.stills.again", description=__doc__)
+    parser.add_argument("folder", type=Path, help="the finished diffusers folder to start from")
+    parser.add_argument("--minutes", type=float, default=96.0, help="of training; a second call goes on to this sum")
+    parser.add_argument("--clips", type=int, default=3000, help="that it learns from")
+    parser.add_argument("--preset", default="default", help="default or smoke: the sizes that the folder has")
+    parser.add_argument("--run", default="runs/stills-again", type=Path, help="folder of checkpoints and latents")
+    parser.add_argument("--out", type=Path, help="the diffusers folder to write; default: the one it starts from")
+    parser.add_argument("--stop-after", type=float, default=math.inf, help="minutes until this call stops")
+    options = parser.parse_args(arguments)
+    if not (options.folder / "training.json").is_file():
+        parser.error(f"{options.folder} is no finished folder: it has no training.json")
+    config = configuration(options.preset)
+    config["latents"]["clips"] = options.clips
+    config["transformer_training"] |= {"steps": None, "minutes": options.minutes, "muon": 0.015}  # it has learned
+    place = Place(options.run, deadline=time.time() + options.stop_after * 60)
+    done = learn_on(place, config, options.folder, options.out or options.folder)
+    print("done" if done else "stopped in between: the same command goes on from here")
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
