@@ -55,6 +55,25 @@ def subject_consistency(video, feature=None) -> float:
     return float((to_first + to_previous).mean() / 2)
 
 
+def followed_consistency(video, centres, side: int = 32) -> float:
+    """subject_consistency of a window of `side` pixels that goes with the subject, so that going is no fault.
+
+    centres: (T, 2), the subject's (x, y) in each frame in pixels, NaN where it is not to be found: a pair with such a
+    frame counts 0, as unlike as can be. At the edge of the picture the window sees the edge repeated.
+    """
+    video, centres, half = _moving(video, 2), np.asarray(centres, np.float64), side // 2
+    if centres.shape != (len(video), 2):
+        raise ValueError(f"{len(video)} frames want as many centres (x, y), not an array of shape {centres.shape}")
+    wide = np.pad(video, ((0, 0), (half, half), (half, half), (0, 0)), mode="edge")
+    there = np.isfinite(centres).all(1)
+    corners = np.where(there[:, None], centres, half).round().astype(int)
+    corners = np.clip(corners, 0, (video.shape[2], video.shape[1]))
+    windows = [frame[y : y + side, x : x + side] for frame, (x, y) in zip(wide, corners)]
+    vectors = np.stack([_thumbnail(window) for window in windows]).astype(np.float64)
+    vectors *= there[:, None] / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-9)
+    return float(((vectors[1:] @ vectors[0]) + (vectors[1:] * vectors[:-1]).sum(1)).mean() / 2)
+
+
 def motion_smoothness(video) -> float:
     """1 - mean absolute error of the odd frames when re-made as the mean of their two neighbours."""
     video = _moving(video, 3)

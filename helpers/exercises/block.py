@@ -205,13 +205,14 @@ block = Exercise(
         "Go through the block line by line. Which lines need numbers that this chip does not have?",
         "Over sp only attention does: its queries are the chip's own, its keys and values must be everybody's. Over "
         "tp two products are cut by rows, so that each gives a part of a sum.",
-        "k, v = all_gather(k, 2, 'sp'), all_gather(v, 2, 'sp') if 'sp' in split; all_reduce(..., 'tp') after out and "
-        "after down if 'tp' in split.",
+        "if 'sp' in split: k, v = all_gather(k, 2, 'sp'), all_gather(v, 2, 'sp'). And if 'tp' in split: "
+        "all_reduce(..., 'tp') of what `out` gives, and of what `down` gives.",
     ),
     discussion=(
         "Three places, and in each the question is the same: is what I hold a copy, a slice, or a part of a sum? "
-        "Gathering x at the start would be right too: it sends D numbers a token where K and V are 2 D / tp. Norms "
-        "need no exchange here because D is whole on every chip; in notebook 02, exercise 6, it was not."
+        "Gathering x at the start is no way out: every chip would also need the angles of all tokens, and from tp 3 on "
+        "x is more than K and V, D numbers a token against 2 D / tp. Norms need no exchange here because D is whole on "
+        "every chip; in notebook 02, exercise 6, it was not."
     ),
 )
 

@@ -185,8 +185,8 @@ denoise = Exercise(
     ),
     discussion=(
         "pairwise(sigmas) gives each step with its next sigma, so n steps need n + 1 of them, the last one at 1. "
-        "Making both passes as one batch of two would be the same; in parallel on two halves of the mesh it would "
-        "take half the time."
+        "Making both passes as one batch of two would be the same; on two halves of the mesh each pass has half of the "
+        "chips: exercise 4."
     ),
 )
 

@@ -101,9 +101,9 @@ both_at_once = Exercise(
         "chunk(2, 2), and guide.",
     ),
     discussion=(
-        "Half of the calls, each twice as large: what is gained is what a call costs beside its work. What is lost: "
-        "keys and values still travel to the other half, where the mask throws them away. Two meshes of half the "
-        "size, `mesh.create_submeshes`, do not send them; tt-metal's Stable Diffusion 3.5 does that (`cfg_config` in "
+        "Half of the calls: what is gained is what a call costs beside its work. What is lost: keys and values travel "
+        "to the other half, and scores are computed with them, for the mask to throw away. Two meshes of half the "
+        "size, `mesh.create_submeshes`, do neither; tt-metal's Stable Diffusion 3.5 does that (`cfg_config` in "
         "models/tt_dit/pipelines/stable_diffusion_35_large/pipeline_stable_diffusion_35_large.py at 79925a3f)."
     ),
 )

@@ -82,6 +82,11 @@ def detect(video: np.ndarray) -> Seen:
     return Seen(scene, find_motion(look, scene, subject, second), _name(subject), _name(second))
 
 
+def subject_centres(video: np.ndarray, colour: str) -> np.ndarray:
+    """Where the thing of a colour is in each frame of a clip (T, 96, 96, 3): (T, 2), x and y, NaN where it is not."""
+    return Look(video).track(NAMES.index(colour))[:, :2]
+
+
 def detect_still(picture: np.ndarray) -> Seen:
     """(96, 96, 3) floats in 0..1 -> what a single picture shows; it has no motion."""
     look = Look(picture[None])
