@@ -150,3 +150,25 @@ def test_too_short_or_too_small():
         metrics.motion_smoothness(np.zeros((2, 8, 8, 3)))
     with pytest.raises(ValueError, match="smaller than one block"):
         metrics.optical_flow(np.zeros((2, 4, 4, 3)))
+
+
+def test_a_window_that_follows_does_not_punish_going(picture):
+    """A thing on a plain ground goes to the right: thumbnails on a grid see another picture, the window the same."""
+    thing, video = picture[:24, :24], np.full((6, 64, 96, 3), 0.4, np.float32)
+    centres = np.array([(20 + 10 * t, 30 + t) for t in range(6)], np.float64)
+    for frame, (x, y) in zip(video, centres.astype(int)):
+        frame[y - 12 : y + 12, x - 12 : x + 12] = thing
+    assert metrics.followed_consistency(video, centres) == pytest.approx(1, abs=1e-6)
+    assert metrics.subject_consistency(video) < 0.7
+    assert metrics.followed_consistency(video, centres[::-1]) < 0.5, "looking where it is not"
+
+
+def test_a_subject_that_changes_or_goes_is_punished(picture):
+    video, centres = np.full((4, 64, 64, 3), 0.4, np.float32), np.full((4, 2), 32.0)
+    video[:2, 20:44, 20:44], video[2:, 20:44, 20:44] = picture[:24, :24], 1 - picture[:24, :24]
+    assert metrics.followed_consistency(video, centres) < 0.5, "three of six pairs are of one thing"
+    video[:] = video[:1]
+    centres[3] = np.nan  # one frame of four without it: 4 of 6 pairs are as they were
+    assert metrics.followed_consistency(video, centres) == pytest.approx(4 / 6, abs=1e-6)
+    with pytest.raises(ValueError, match="4 frames want as many centres"):
+        metrics.followed_consistency(video, centres[:3])

@@ -27,15 +27,19 @@ def test_the_table_has_every_number():
 def test_the_sentence_names_the_winners():
     sentence = draw.finding(ALL)
     assert "'steady' flickers least (0.990) and moves most smoothly (0.980)" in sentence
-    assert "'lively' keeps its subject best (0.900) and moves most (0.700), but it also flickers most." in sentence
-    assert "middle" not in sentence
+    assert "'lively' keeps its subject best (0.900) and moves most (0.700)" in sentence
+    assert "last are 'lively' in temporal flickering (0.910) and motion smoothness (0.950)" in sentence
+    assert "last are 'steady' in subject consistency (0.800) and dynamic degree (0.100)" in sentence
+    assert sentence.endswith("; what moves most is what flickers most.") and "middle" not in sentence
 
 
 def test_the_sentence_follows_the_numbers():
     calm = ALL | {"lively": LIVELY | {"temporal_flickering": 0.96}}  # now middle flickers most
     assert draw.finding(calm).endswith("; what flickers least is what moves least.")
     calm["middle"] = MIDDLE | {"dynamic_degree": 0.05}
-    assert draw.finding(calm).endswith("moves most (0.700).")
+    assert draw.finding(calm).endswith("in motion smoothness (0.950).") and "dynamic degree (0.050)" in draw.finding(
+        calm
+    )
     assert "'middle' moves most (0.900)" in draw.finding(ALL | {"middle": MIDDLE | {"dynamic_degree": 0.9}})
 
 
@@ -48,6 +52,39 @@ def test_dots_stand_at_their_numbers():
         assert [text.get_text() for text in panel.texts] == [f"{x:.3f}" for x, _ in dots]
     assert [label.get_text() for label in figure.axes[0].get_yticklabels()] == list(ALL)
     draw.coherence({"same": STEADY, "again": STEADY}, "somebody")  # no span at all
+
+
+def comparison() -> dict:
+    values = {measure: 0.1 * place for place, measure in enumerate(draw.MEASURES, 1)}
+    values |= {"followed_consistency": 0.6, "scene": 0.9, "motion": 0.25}
+    way = lambda times: {name: {"mean": times * value, "std": 0.02 * times} for name, value in values.items()}
+    row = {"model": "tiny-x", "clips": 3000, "steps": 4321, "minutes": 77, "parameters": 9_876_543}
+    return {
+        "ways": {"stills": way(1.0), "native": way(0.5), "painted clips": way(0.8)},
+        "budgets": {"stills": row, "native": row | {"model": "tiny-y", "minutes": 800}},
+        "settings": {"steps": 14, "aspects": ["scene", "motion"]},
+    }
+
+
+def test_many_prompts_are_drawn_with_their_spread():
+    figure = draw.over_prompts(comparison(), "somebody")
+    assert len(figure.axes) == 5
+    for place, panel in enumerate(figure.axes[:4], 1):
+        dots = [line.get_xdata()[0] for line in panel.lines if line.get_marker() == "o"]
+        assert np.allclose(dots, [0.1 * place, 0.05 * place, 0.08 * place])
+        ends = [collection.get_segments()[0][:, 0] for collection in panel.collections]
+        assert np.allclose([end[1] - end[0] for end in ends], [0.04, 0.02, 0.032]), "one deviation each way"
+    assert [label.get_text() for label in figure.axes[0].get_yticklabels()] == ["stills", "native", "painted clips"]
+
+
+def test_budgets_and_shares_have_every_number():
+    head, stills, native = draw.budgets(comparison()).splitlines()
+    assert head.split() == ["model", "clips", "steps", "minutes", "parameters", "sampling"]
+    assert stills.split() == ["stills", "tiny-x", "3,000", "4,321", "77", "9,876,543", "14"]
+    assert native.split()[1:5] == ["tiny-y", "3,000", "4,321", "800"]
+    head, stills, native, _ = draw.shows_the_prompt(comparison()).splitlines()
+    assert head.split() == ["scene", "motion"]
+    assert stills.split()[1:] == ["90", "%", "25", "%"] and native.split()[1:] == ["45", "%", "12", "%"]
 
 
 def test_the_camera_shows_both_boxes_and_what_is_in_them():

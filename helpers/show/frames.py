@@ -147,15 +147,64 @@ def table(measures: Measures) -> str:
 
 
 def finding(measures: Measures) -> str:
-    """What the numbers say, in one sentence: who wins what, and whether what moves most is what flickers most."""
-    wins = {}
-    for measure, (_, phrase) in MEASURES.items():
-        best = max(measures, key=lambda name: measures[name][measure])
-        wins.setdefault(best, []).append(f"{phrase} ({measures[best][measure]:.3f})")
-    said = "; ".join(f"'{name}' {' and '.join(phrases)}" for name, phrases in wins.items())
+    """What the numbers say, in one sentence: who wins what, who is last in what, and what most motion goes with."""
+    said = [f"'{name}' {' and '.join(phrases)}" for name, phrases in placed(measures, max, 0).items()]
+    said += [f"last are '{name}' in {' and '.join(titles)}" for name, titles in placed(measures, min, 1).items()]
     flicker, motion = ({n: row[m] for n, row in measures.items()} for m in ("temporal_flickering", "dynamic_degree"))
+    end = ""
     if max(motion, key=motion.get) == min(flicker, key=flicker.get):
-        return f"{said}, but it also flickers most."
-    if min(motion, key=motion.get) == max(flicker, key=flicker.get):
-        return f"{said}; what flickers least is what moves least."
-    return said + "."
+        end = "; what moves most is what flickers most"
+    elif min(motion, key=motion.get) == max(flicker, key=flicker.get):
+        end = "; what flickers least is what moves least"
+    return "; ".join(said) + end + "."
+
+
+def placed(measures: Measures, best, which: int) -> dict[str, list[str]]:
+    """Name of a video -> the measures in which it is first (best=max) or last (min), as phrases with the number."""
+    found = {}
+    for measure, names in MEASURES.items():
+        name = best(measures, key=lambda name: measures[name][measure])
+        found.setdefault(name, []).append(f"{(names[1], names[0])[which]} ({measures[name][measure]:.3f})")
+    return found
+
+
+def over_prompts(comparison: dict, by: str) -> Figure:
+    """For each measure and way a dot at the mean over prompts, with a line of one standard deviation each way.
+
+    comparison: what `training.compare` has written.
+    """
+    ways, names = comparison["ways"], list(comparison["ways"])
+    shown = {measure: title for measure, (title, _) in MEASURES.items()}
+    shown["followed_consistency"] = "consistency,\nwindow on the subject"
+    figure, panels = plt.subplots(1, len(shown), sharey=True, figsize=(11.4, 3.0), layout="constrained")
+    for panel, (measure, title) in zip(panels, shown.items()):
+        for row, name in enumerate(names):
+            mean, spread = (ways[name][measure][what] for what in ("mean", "std"))
+            panel.errorbar(mean, row, xerr=spread, fmt="o", ms=8, color=COLOURS[row % len(COLOURS)], mec=INK, capsize=3)
+        panel.set_title(title, fontsize=10)
+        panel.set_yticks(range(len(names)), names, fontsize=10)
+        panel.set(ylim=(len(names) - 0.5, -0.5))
+        panel.set_xlabel("share of blocks that move" if measure == "dynamic_degree" else "1: a still", fontsize=9)
+        panel.xaxis.set_major_locator(MaxNLocator(3))
+        panel.grid(axis="y", alpha=0.25)
+        panel.spines[["top", "right"]].set_visible(False)
+    return signed(figure, by)
+
+
+def budgets(comparison: dict) -> str:
+    """What went into each way, a line for each: a result is no more than what was put in."""
+    heads = ("clips", "steps", "minutes", "parameters")
+    lines = [f"{'':20}{'model':18}" + "".join(f"{head:>12}" for head in heads) + f"{'sampling':>10}"]
+    for way, row in comparison["budgets"].items():
+        numbers = "".join(f"{row[head]:12,}" for head in heads)
+        lines.append(f"{way:20}{row['model']:18}{numbers}{comparison['settings']['steps']:10}")
+    return "\n".join(lines)
+
+
+def shows_the_prompt(comparison: dict) -> str:
+    """In how many per cent of the clips the detectors see what was asked for, a line for each way."""
+    aspects = comparison["settings"]["aspects"]
+    lines = [" " * 20 + "".join(f"{aspect:>10}" for aspect in aspects)]
+    for way, measures in comparison["ways"].items():
+        lines.append(f"{way:20}" + "".join(f"{100 * measures[aspect]['mean']:8.0f} %" for aspect in aspects))
+    return "\n".join(lines)
