@@ -37,8 +37,8 @@ DEFAULT = {
     },
     # phases: until which share of the training, clips in a step, frames of each; threads: parts of a step at once
     "together_training": {
-        "minutes": 60.0, "phases": ((0.6, 8, 4), (0.82, 4, 8), (1.0, 2, 16)), "threads": 2,
-        "rate": 5e-4, "muon": 0.01, "check_every": 100,  # at the full rates it first forgets what it can
+        "minutes": 96.0, "phases": ((0.6, 8, 4), (0.82, 4, 8), (1.0, 2, 16)), "threads": 2,
+        "rate": 7e-4, "muon": 0.014, "check_every": 200,  # at the full rates it first forgets what it can
     },
 }  # fmt: skip
 
