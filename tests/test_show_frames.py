@@ -28,8 +28,8 @@ def test_the_sentence_names_the_winners():
     sentence = draw.finding(ALL)
     assert "'steady' flickers least (0.990) and moves most smoothly (0.980)" in sentence
     assert "'lively' keeps its subject best (0.900) and moves most (0.700)" in sentence
-    assert "last are 'lively' in temporal flickering (0.910) and motion smoothness (0.950)" in sentence
-    assert "last are 'steady' in subject consistency (0.800) and dynamic degree (0.100)" in sentence
+    assert "'lively' is last in temporal flickering (0.910) and motion smoothness (0.950)" in sentence
+    assert "'steady' is last in subject consistency (0.800) and dynamic degree (0.100)" in sentence
     assert sentence.endswith("; what moves most is what flickers most.") and "middle" not in sentence
 
 

@@ -148,8 +148,8 @@ def table(measures: Measures) -> str:
 
 def finding(measures: Measures) -> str:
     """What the numbers say, in one sentence: who wins what, who is last in what, and what most motion goes with."""
-    said = [f"'{name}' {' and '.join(phrases)}" for name, phrases in placed(measures, max, 0).items()]
-    said += [f"last are '{name}' in {' and '.join(titles)}" for name, titles in placed(measures, min, 1).items()]
+    said = [f"'{name}' {joined(phrases)}" for name, phrases in placed(measures, max, 0).items()]
+    said += [f"'{name}' is last in {joined(titles)}" for name, titles in placed(measures, min, 1).items()]
     flicker, motion = ({n: row[m] for n, row in measures.items()} for m in ("temporal_flickering", "dynamic_degree"))
     end = ""
     if max(motion, key=motion.get) == min(flicker, key=flicker.get):
@@ -157,6 +157,11 @@ def finding(measures: Measures) -> str:
     elif min(motion, key=motion.get) == max(flicker, key=flicker.get):
         end = "; what flickers least is what moves least"
     return "; ".join(said) + end + "."
+
+
+def joined(parts: list[str]) -> str:
+    """a, b and c"""
+    return " and ".join(filter(None, (", ".join(parts[:-1]), parts[-1])))
 
 
 def placed(measures: Measures, best, which: int) -> dict[str, list[str]]:
@@ -193,11 +198,13 @@ def over_prompts(comparison: dict, by: str) -> Figure:
 
 def budgets(comparison: dict) -> str:
     """What went into each way, a line for each: a result is no more than what was put in."""
-    heads = ("clips", "steps", "minutes", "parameters")
-    lines = [f"{'':20}{'model':18}" + "".join(f"{head:>12}" for head in heads) + f"{'sampling':>10}"]
+    widths = {"clips": 8, "steps": 8, "minutes": 9, "parameters": 12}
+    lines = [
+        f"{'':20}{'model':17}" + "".join(f"{head:>{width}}" for head, width in widths.items()) + f"{'sampling':>10}"
+    ]
     for way, row in comparison["budgets"].items():
-        numbers = "".join(f"{row[head]:12,}" for head in heads)
-        lines.append(f"{way:20}{row['model']:18}{numbers}{comparison['settings']['steps']:10}")
+        numbers = "".join(f"{row[head]:{width},}" for head, width in widths.items())
+        lines.append(f"{way:20}{row['model']:17}{numbers}{comparison['settings']['steps']:10}")
     return "\n".join(lines)
 
 
