@@ -50,9 +50,7 @@ def subject_consistency(video, feature=None) -> float:
     vectors = np.stack([(feature or _thumbnail)(frame) for frame in video]).astype(np.float64)
     lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
     vectors = np.where(lengths > 1e-9, vectors / np.maximum(lengths, 1e-9), 1 / np.sqrt(vectors.shape[1]))
-    to_first = vectors[1:] @ vectors[0]
-    to_previous = (vectors[1:] * vectors[:-1]).sum(1)
-    return float((to_first + to_previous).mean() / 2)
+    return _likeness(vectors)
 
 
 def followed_consistency(video, centres, side: int = 32) -> float:
@@ -71,7 +69,7 @@ def followed_consistency(video, centres, side: int = 32) -> float:
     windows = [frame[y : y + side, x : x + side] for frame, (x, y) in zip(wide, corners)]
     vectors = np.stack([_thumbnail(window) for window in windows]).astype(np.float64)
     vectors *= there[:, None] / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-9)
-    return float(((vectors[1:] @ vectors[0]) + (vectors[1:] * vectors[:-1]).sum(1)).mean() / 2)
+    return _likeness(vectors)
 
 
 def motion_smoothness(video) -> float:
@@ -128,6 +126,13 @@ def _block_error(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     count, height, width, _ = a.shape
     error = ((a - b) ** 2).mean(-1)
     return error.reshape(count, height // BLOCK, BLOCK, width // BLOCK, BLOCK).mean((2, 4))
+
+
+def _likeness(vectors: np.ndarray) -> float:
+    """Mean cosine of each frame's unit vector, (T, D), to the first and to the one before it."""
+    to_first = vectors[1:] @ vectors[0]
+    to_previous = (vectors[1:] * vectors[:-1]).sum(1)
+    return float((to_first + to_previous).mean() / 2)
 
 
 def _thumbnail(frame: np.ndarray) -> np.ndarray:

@@ -7,72 +7,43 @@ stock pipelines make them. Every clip is measured by itself, so that each figure
 
 import argparse
 import json
-import time
 from pathlib import Path
 
 import numpy as np
-import torch
-from diffusers import AnimateDiffPipeline, MochiPipeline, StableDiffusion3Pipeline
 from tqdm.auto import tqdm
 
 from helpers.frames.motion import ken_burns
 from helpers.metrics import coherence, followed_consistency
 from helpers.world.detectors import subject_centres
 from helpers.world.prompts import caption
-from helpers.world.scenes import Clip, render
+from helpers.world.scenes import Clip
+from training.animatediff import evaluate as animatediff
+from training.mochi import evaluate as mochi
 from training.mochi.evaluate import ASPECTS, fixed_clips, judge
+from training.stills import evaluate as stills
 
-FRAMES, STEPS = 16, 14
+FRAMES, STEPS = animatediff.FRAMES, 14
+GUIDANCE = {"tiny-sd3": 4.5, "tiny-animatediff": 3.0, "tiny-mochi": 4.5}  # as in their cards
 CAMERA = (0.0, 0.0, 1.0, 1.0), (0.15, 0.15, 0.85, 0.85)  # a slow zoom
 WAYS = {"independent stills": "tiny-sd3", "Ken Burns": "tiny-sd3", "AnimateDiff": "tiny-animatediff",
         "native Mochi": "tiny-mochi"}  # fmt: skip
 
 
-def load(kind, folder: Path):
-    pipeline = kind.from_pretrained(folder, dtype=torch.float32)
-    pipeline.set_progress_bar_config(disable=True)
-    return pipeline
-
-
-class Makers:
-    """way -> maker(clip, seed) -> (16, 96, 96, 3) in 0..1, all from the clip's plain caption."""
-
-    def __init__(self, models: Path, steps: int):
-        self.steps = steps
-        self.stills = load(StableDiffusion3Pipeline, models / "tiny-sd3")
-        self.animated = load(AnimateDiffPipeline, models / "tiny-animatediff")
-        self.native = load(MochiPipeline, models / "tiny-mochi")
-        self.of = {"independent stills": self.independent, "Ken Burns": self.under_camera,
-                   "AnimateDiff": self.tied, "native Mochi": self.whole}  # fmt: skip
-
-    def pictures(self, clip: Clip, seeds) -> np.ndarray:
-        return self.stills(
-            [caption(clip, plain=True)] * len(seeds), height=96, width=96, num_inference_steps=self.steps,
-            guidance_scale=4.5, generator=[torch.Generator().manual_seed(seed) for seed in seeds],
-            max_sequence_length=self.stills.tokenizer_3.model_max_length, output_type="np",
-        ).images  # fmt: skip
-
-    def independent(self, clip: Clip, seed: int) -> np.ndarray:
-        return self.pictures(clip, range(FRAMES * seed, FRAMES * (seed + 1)))
-
-    def under_camera(self, clip: Clip, seed: int) -> np.ndarray:
-        return ken_burns(self.pictures(clip, [FRAMES * seed])[0], *CAMERA, frames=FRAMES, size=(96, 96))
-
-    def tied(self, clip: Clip, seed: int) -> np.ndarray:
-        with torch.autocast("cpu", torch.bfloat16):
-            return self.animated(
-                caption(clip, plain=True), num_frames=FRAMES, num_inference_steps=self.steps, guidance_scale=3.0,
-                generator=torch.Generator().manual_seed(seed), output_type="np",
-            ).frames[0]  # fmt: skip
-
-    def whole(self, clip: Clip, seed: int) -> np.ndarray:
-        with torch.autocast("cpu", torch.bfloat16):
-            made = self.native(
-                caption(clip, plain=True), height=96, width=96, num_frames=2 * FRAMES - 1,
-                num_inference_steps=self.steps, guidance_scale=4.5,
-                generator=torch.Generator().manual_seed(seed), output_type="np",
-            )  # fmt: skip
-        return made.frames[0][::2]
+def made(models: Path, clips: list[Clip], steps: int) -> dict[str, list]:
+    """way -> a video (16, 96, 96, 3) in 0..1 for each clip's plain caption; the samplers are those of the cards."""
+    pipeline, guide = stills.load(models / "tiny-sd3"), GUIDANCE["tiny-sd3"]
+    sheets = [
+        stills.paint(pipeline, [clip] * FRAMES, steps, guide, batch=FRAMES) for clip in tqdm(clips, desc="stills")
+    ]
+    tied = animatediff.Sampler(models / "tiny-animatediff", steps, GUIDANCE["tiny-animatediff"])
+    whole = mochi.Sampler(models / "tiny-mochi", steps, GUIDANCE["tiny-mochi"], 2 * FRAMES - 1, 6, "bfloat16", "cpu")
+    return {
+        "independent stills": sheets,
+        "Ken Burns": [ken_burns(sheet[0], *CAMERA, frames=FRAMES, size=(96, 96)) for sheet in sheets],
+        "AnimateDiff": tied(clips),
+        "native Mochi": whole([caption(clip, plain=True) for clip in clips])[:, ::2],
+        "painted clips": animatediff.painted(clips),
+    }
 
 
 def measured(video: np.ndarray, clip: Clip) -> dict[str, float]:
@@ -91,18 +62,15 @@ def spread(rows: list[dict[str, float]]) -> dict[str, dict[str, float]]:
 def compare(models: Path, prompts: int, steps: int) -> dict:
     """-> what comparison.json holds. Half of the prompts are of held-out colours."""
     clips = fixed_clips(prompts - prompts // 2, False) + fixed_clips(prompts // 2, True)
-    makers, result, seconds = Makers(models, steps), {}, {}
-    for way, make in makers.of.items():
-        started = time.time()
-        rows = [measured(make(clip, seed), clip) for seed, clip in enumerate(tqdm(clips, desc=way, leave=False))]
-        result[way], seconds[way] = spread(rows), (time.time() - started) / prompts
-    painted = render(clips, frames=FRAMES).permute(0, 2, 3, 4, 1).numpy()
-    result["painted clips"] = spread([measured(video, clip) for video, clip in zip(painted, clips, strict=True)])
+    ways = {
+        way: spread([measured(video, clip) for video, clip in zip(videos, clips, strict=True)])
+        for way, videos in made(models, clips, steps).items()
+    }
     return {
-        "ways": result, "seconds for each clip, measuring with it": seconds,
+        "ways": ways,
         "budgets": {way: budget(models / model) for way, model in WAYS.items()},
         "settings": {"prompts": prompts, "steps": steps, "frames": FRAMES, "aspects": ASPECTS},
-    }  # fmt: skip
+    }
 
 
 def budget(folder: Path) -> dict:

@@ -124,16 +124,21 @@ def coherence(measures: Measures, by: str) -> Figure:
         for row, value in enumerate(values):
             panel.plot(value, row, "o", ms=9, color=COLOURS[row % len(COLOURS)], mec=INK, mew=0.6)
             panel.annotate(f"{value:.3f}", (value, row), (8, 0), textcoords="offset points", va="center", fontsize=9)
-        panel.set(xlim=(low - 0.12 * span, low + 1.6 * span), ylim=(len(names) - 0.5, -0.5))
-        panel.set_yticks(range(len(names)), names, fontsize=10)
-        panel.set_title(title, fontsize=11)
-        panel.set_xlabel(
-            "share of blocks that move" if measure == "dynamic_degree" else "1: as a still picture", fontsize=9
-        )
+        panel.set_xlim(low - 0.12 * span, low + 1.6 * span)
         panel.set_xticks([tick for tick in MaxNLocator(2).tick_values(low, low + span) if low <= tick <= 1])
-        panel.grid(axis="y", alpha=0.25)
-        panel.spines[["top", "right"]].set_visible(False)
+        dress(panel, names, measure, title)
     return signed(figure, by)
+
+
+def dress(panel, names: list[str], measure: str, title: str) -> None:
+    """A row for each video, from the top down, and what the numbers of the measure mean."""
+    panel.set_ylim(len(names) - 0.5, -0.5)
+    panel.set_yticks(range(len(names)), names, fontsize=10)
+    panel.set_title(title, fontsize=11)
+    meaning = "share of blocks that move" if measure == "dynamic_degree" else "1: as a still picture"
+    panel.set_xlabel(meaning, fontsize=9)
+    panel.grid(axis="y", alpha=0.25)
+    panel.spines[["top", "right"]].set_visible(False)
 
 
 def table(measures: Measures) -> str:
@@ -186,13 +191,8 @@ def over_prompts(comparison: dict, by: str) -> Figure:
         for row, name in enumerate(names):
             mean, spread = (ways[name][measure][what] for what in ("mean", "std"))
             panel.errorbar(mean, row, xerr=spread, fmt="o", ms=8, color=COLOURS[row % len(COLOURS)], mec=INK, capsize=3)
-        panel.set_title(title, fontsize=10)
-        panel.set_yticks(range(len(names)), names, fontsize=10)
-        panel.set(ylim=(len(names) - 0.5, -0.5))
-        panel.set_xlabel("share of blocks that move" if measure == "dynamic_degree" else "1: a still", fontsize=9)
         panel.xaxis.set_major_locator(MaxNLocator(3))
-        panel.grid(axis="y", alpha=0.25)
-        panel.spines[["top", "right"]].set_visible(False)
+        dress(panel, names, measure, title)
     return signed(figure, by)
 
 
