@@ -30,6 +30,20 @@ def save_pipeline(folder, vae, transformer, text_encoder, mean: torch.Tensor, st
     return Path(folder)
 
 
+def loaded(kind, folder):
+    """A part of diffusers in float32; its configuration forgets where it came from, which would be saved along."""
+    model = kind.from_pretrained(folder, dtype=torch.float32)
+    model.register_to_config(_name_or_path="")
+    return model
+
+
+def learned_on(before: dict, stage: str, checkpoint: Path, clips: int) -> dict:
+    """What training.json holds after a finished folder has learned on for one stage more. before: what it held."""
+    state = torch.load(checkpoint, map_location="cpu", weights_only=True, mmap=True)
+    more = {"steps": state["step"], "minutes": round(state["spent"] / 60, 1)}
+    return before | {"stages": before["stages"] | {stage: more}, "clips": clips, "torch": torch.__version__}
+
+
 def weights_size(folder) -> int:
     """Bytes of all weights in a folder."""
     return sum(file.stat().st_size for file in Path(folder).rglob("*.safetensors"))

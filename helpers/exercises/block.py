@@ -98,13 +98,12 @@ def block_in_torch(x, w, angles):
     return x + F.linear(F.silu(F.linear(norm(x), w["gate"])) * F.linear(norm(x), w["up"]), w["down"])
 
 
-def block_with(kv=None, out=None, down=None, before=None, after=None):
+def block_with(kv=None, out=None, down=None, after=None):
     """The block with an exchange of one's own in each of its places, given what is there and the split."""
     nothing = lambda y, split: y
-    kv, out, down, before, after = (f or nothing for f in (kv, out, down, before, after))
+    kv, out, down, after = (f or nothing for f in (kv, out, down, after))
 
     def made(x, w, angles, heads, split):
-        x = before(x, split)
         qkv = ttnn.linear(ttnn.rms_norm(x, epsilon=1e-6), w["qkv"])
         q, k, v = ttnn.experimental.nlp_create_qkv_heads(qkv, num_heads=heads, transpose_k_heads=False)
         q, k = (ttnn.experimental.rotary_embedding_llama(y, *angles) for y in (q, k))

@@ -19,6 +19,7 @@ from transformers import CLIPTextModel
 from training.animatediff.parts import TextEncoder, configuration, save_pipeline
 from training.animatediff.stages import Clips, train_motion, train_text_encoder, train_unet
 from training.animatediff.together import train_together
+from training.export import learned_on, loaded
 from training.loop import Place
 from training.stills.frames import encode_frames
 
@@ -52,20 +53,6 @@ def finished_parts(folder: Path, config: dict) -> tuple[TextEncoder, UNet2DCondi
     return encoder, loaded(UNet2DConditionModel, folder / "unet"), loaded(MotionAdapter, folder / "motion_adapter")
 
 
-def loaded(kind, folder):
-    """A part of diffusers in float32; its configuration forgets where it came from, which would be saved along."""
-    model = kind.from_pretrained(folder, dtype=torch.float32)
-    model.register_to_config(_name_or_path="")
-    return model
-
-
-def record(before: dict, place: Place, clips: int) -> dict:
-    """What training.json holds after the last stage has been gone through again."""
-    state = torch.load(place.folder / "together.pt", map_location="cpu", weights_only=True, mmap=True)
-    again = {"steps": state["step"], "minutes": round(state["spent"] / 60, 1)}
-    return before | {"stages": before["stages"] | {"together": again}, "clips": clips, "torch": torch.__version__}
-
-
 def main(arguments=None) -> int:
     parser = argparse.ArgumentParser(prog="python -m training.animatediff.make", description=__doc__)
     parser.add_argument("folder", type=Path, help="the finished diffusers folder to start from")
@@ -86,7 +73,7 @@ def main(arguments=None) -> int:
         clips = Clips(place, config["unet_training"]["drop"])
         done = finish(place, config, vae, parts, clips, out)
     if done:
-        after = record(before, place, len(clips.moments))
+        after = learned_on(before, "together", place.folder / "together.pt", len(clips.moments))
         (out / "training.json").write_text(json.dumps(after, indent=1) + "\n")
     print("done" if done else "stopped in between: the same command goes on from here")
     return 0

@@ -16,7 +16,7 @@ import torch
 from diffusers import AutoencoderKL, SD3Transformer2DModel
 from transformers import CLIPTextModelWithProjection, T5EncoderModel
 
-from training.animatediff.make import loaded
+from training.export import learned_on, loaded
 from training.loop import Place
 from training.stills.frames import encode_frames
 from training.stills.parts import configuration
@@ -46,10 +46,7 @@ def learn_on(place: Place, config: dict, folder: Path, out: Path) -> bool:
     denoiser, done = train_denoiser(here, config, batches, encoder, learned)
     if done:
         save_pipeline(out, vae, denoiser, mean, std)
-        state = torch.load(here.folder / "transformer.pt", map_location="cpu", weights_only=True, mmap=True)
-        more = {"steps": state["step"], "minutes": round(state["spent"] / 60, 1)}
-        stages = before["stages"] | {"transformer, again": more}
-        after = before | {"stages": stages, "clips": config["latents"]["clips"], "torch": torch.__version__}
+        after = learned_on(before, "transformer, again", here.folder / "transformer.pt", len(batches.moments))
         (out / "training.json").write_text(json.dumps(after, indent=1) + "\n")
     return done
 
