@@ -8,11 +8,12 @@ from diffusers import FlowMatchEulerDiscreteScheduler
 
 from helpers.exercises import Exercise
 from helpers.exercises.guidance import both_at_once
-from helpers.layers.parallel import pad_to
+from helpers.exercises.places import guided_step, home, placed
 from helpers.mochi.pipeline import set_timesteps
-from helpers.mochi.transformer import patches
 
-__all__ = ["both_at_once", "clip_bytes", "denoise", "noise_shape", "times_longer", "tokens_on_a_chip"]
+__all__ = [
+    "both_at_once", "clip_bytes", "denoise", "guided_step", "home", "noise_shape", "placed", "times_longer",
+]  # fmt: skip
 
 
 def noise_shape(frames, height, width):
@@ -77,21 +78,6 @@ def clip_cases():
         if guidance > 1:
             sent += [encode] + [one_pass for _ in range(steps)]
         cases.append(((encode, one_pass, decode, steps, guidance), sum(sent)))
-    return cases
-
-
-def tokens_on_a_chip(frames, height, width, sp):
-    tokens = ((frames - 1) // 6 + 1) * (height // 16) * (width // 16)
-    return -(-tokens // (32 * sp)) * 32
-
-
-def token_cases():
-    """Latents cut into patches and padded by the functions that the transformer uses"""
-    cases = []
-    for frames, height, width, sp in ((163, 480, 848, 8), (31, 96, 96, 8), (49, 320, 400, 4), (13, 64, 112, 2)):
-        latents = torch.empty(1, 12, (frames + 5) // 6, height // 8, width // 8, device="meta")
-        padded = pad_to(patches(latents, 2), 2, 32 * sp)
-        cases.append(((frames, height, width, sp), padded.chunk(sp, 2)[0].shape[2]))
     return cases
 
 
@@ -219,39 +205,6 @@ clip_bytes = Exercise(
         "Encoding and decoding happen once a prompt and once a clip, denoising steps times. So a cheap thing in the "
         "loop beats a dear one outside. With guidance at 1 the second prompt is never read, and nothing has to be "
         "encoded for it."
-    ),
-)
-
-tokens_on_a_chip = Exercise(
-    "tokens_on_a_chip",
-    tokens_on_a_chip,
-    token_cases,
-    mistakes={
-        "the padding is missing. Every chip holds whole tiles of 32 tokens.": lambda t, h, w, n: (
-            -(-((t + 5) // 6 * (h // 16) * (w // 16)) // n)
-        ),
-        "the tokens are padded to one tile and then cut. Each of the sp slices is made of whole tiles.": (
-            lambda t, h, w, n: -(-((t + 5) // 6 * (h // 16) * (w // 16)) // 32) * 32 // n
-        ),
-        "the patches are missing: a token is 2 x 2 latents, 16 x 16 pixels.": lambda t, h, w, n: (
-            -(-((t + 5) // 6 * (h // 8) * (w // 8)) // (32 * n)) * 32
-        ),
-        "frames are counted, not latent frames.": lambda t, h, w, n: -(-(t * (h // 16) * (w // 16)) // (32 * n)) * 32,
-        "those are all tokens. A chip holds one part in sp.": lambda t, h, w, n: (
-            -(-((t + 5) // 6 * (h // 16) * (w // 16)) // (32 * n)) * 32 * n
-        ),
-        "text tokens are not cut over sp: every chip along it holds them all, beside its visual tokens.": (
-            lambda t, h, w, n: -(-((t + 5) // 6 * (h // 16) * (w // 16) + 256) // (32 * n)) * 32
-        ),
-    },
-    hints=(
-        "How many latent frames, and how many patches of 16 x 16 pixels in each?",
-        "ttnn works in tiles of 32 tokens, and sp chips must get the same number of whole tiles.",
-        "Divide by 32 * sp, round up, and give each chip 32 times that: -(-tokens // (32 * sp)) * 32.",
-    ),
-    discussion=(
-        "Every chip gets equally many, in whole tiles, or the ring could not hand blocks on. Rounding the total up to "
-        "32 * sp and dividing is the same. The padding is at the end, on the last chip; it costs time and is masked."
     ),
 )
 

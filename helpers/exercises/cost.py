@@ -7,11 +7,10 @@ import ttnn
 
 from helpers.collectives import all_gather, all_reduce
 from helpers.exercises import Exercise
-from helpers.exercises.inputs import busiest, layer_inputs, on_chips, tp_and_sp
+from helpers.exercises.inputs import busiest, layer_inputs, on_chips, rounded, tp_and_sp
 from helpers.exercises.verdict import AtMost
+from helpers.mesh import current_mesh
 from helpers.tensors import shard
-
-__all__ = ["half_the_bytes", "narrow_first", "too_many_chips", "waits_for"]  # by exercise number: 3, 2, 4, 1
 
 
 def waits_for(flop, moved, sent, flop_per_s, dram_per_s, links_per_s):
@@ -56,6 +55,35 @@ def half_cases():
     sent = AtMost(tp=busiest("tp", 2 * 64 * 96), sp=0)  # 2 bytes a number
     whole = torch.randn(x.shape, generator=torch.Generator().manual_seed(9))
     return [((shard(whole, mesh, dtype=ttnn.float32, sp=2, tp=3),), (on_chips(whole, mesh, sp=2), sent))]
+
+
+def weights_in_eight_bits(x, w):
+    small = ttnn.typecast(w, ttnn.bfloat8_b)
+    return ttnn.matmul(x, all_gather(small, 2, "sp"))
+
+
+def eight_bits_cases():
+    """Tokens over sp; a matrix whose rows lie over sp, too, and its columns over tp"""
+    _, sp = tp_and_sp()
+    mesh, x, w, _ = layer_inputs(seed=71, rows=32, width=64 * sp, hidden=32)
+    w = w[:, :, : 64 * sp]  # of each chip 64 rows
+    x = x[..., : 64 * sp]
+    placed = shard(x, mesh, sp=2), shard(w, mesh, sp=2, tp=3)
+    sent = AtMost(sp=busiest("sp", 2 * 1088), tp=0)  # two tiles of each chip, of 1,024 bytes and 64 exponents
+    return [(placed, (on_chips(x @ w, mesh, sp=2, tp=3), sent))]
+
+
+def one_exchange(parts):
+    everyone = all_gather(ttnn.concat(parts, 2), 3, "tp")  # under each other, so features stay in order
+    return ttnn.split(everyone, parts[0].shape[2], 2)
+
+
+def one_exchange_cases():
+    mesh, (tp, sp), draw = current_mesh(), tp_and_sp(), rounded(72)
+    whole = [draw(1, 1, 32 * sp, 64 * tp) for _ in range(3)]
+    sent = AtMost(tp=busiest("tp", 3 * 2 * 32 * 64), sp=0, calls=1)
+    placed = [shard(x, mesh, sp=2, tp=3) for x in whole]
+    return [((placed,), (tuple(on_chips(x, mesh, sp=2) for x in whole), sent))]
 
 
 def too_many_chips(chip_seconds, calls, host_seconds):
@@ -161,6 +189,66 @@ half_the_bytes = Exercise(
     discussion=(
         "The values are rounded to 8 bits of mantissa, which the next layer's bfloat16 matmul would have done anyway. "
         "bfloat8_b halves the bytes again and rounds harder: sixteen numbers share an exponent."
+    ),
+)
+
+weights_in_eight_bits = Exercise(
+    "weights_in_eight_bits",
+    weights_in_eight_bits,
+    eight_bits_cases,
+    needs_mesh=True,
+    counts_traffic=True,
+    mistakes={
+        "it is right, and two bytes a weight travel. Make them smaller before the journey.": lambda x, w: ttnn.matmul(
+            x, all_gather(w, 2, "sp")
+        ),
+        "each chip has multiplied by its own rows, as often as there are chips. The others' rows are missing.": (
+            lambda x, w: ttnn.matmul(x, ttnn.concat([w] * (x.shape[3] // w.shape[2]), 2))
+        ),
+        "the columns have come together, too. They lie over tp, and may stay there.": lambda x, w: ttnn.matmul(
+            x, all_gather(all_gather(ttnn.typecast(w, ttnn.bfloat8_b), 2, "sp"), 3, "tp")
+        ),
+    },
+    hints=(
+        "What is missing to multiply? x has all features, w a part of the rows.",
+        "all_gather(w, 2, 'sp') brings all rows. How many bytes has a weight on the way?",
+        "ttnn.typecast(w, ttnn.bfloat8_b) first, then all_gather, then ttnn.matmul.",
+    ),
+    discussion=(
+        "Whether a model bears it is not for the links to say. Sixteen numbers share an exponent, so the small ones "
+        "among them lose most of their digits. Weights bear that better than what flows between layers. Kept so from "
+        "the start, they take half of the memory, too."
+    ),
+)
+
+one_exchange = Exercise(
+    "one_exchange",
+    one_exchange,
+    one_exchange_cases,
+    needs_mesh=True,
+    counts_traffic=True,
+    mistakes={
+        "it is right, in three exchanges. Lay the three together first.": lambda parts: [
+            all_gather(x, 3, "tp") for x in parts
+        ],
+        "the features are shuffled: side by side, each chip's slice holds a piece of all three. Lay them under each "
+        "other.": lambda parts: ttnn.split(
+            all_gather(ttnn.concat(parts, 3), 3, "tp"), tp_and_sp()[0] * parts[0].shape[3], 3
+        ),
+        "the features lie over tp. Along sp there are other tokens.": lambda parts: ttnn.split(
+            all_gather(ttnn.concat(parts, 2), 3, "sp"), parts[0].shape[2], 2
+        ),
+        "nothing was exchanged: each chip still has its own features.": lambda parts: list(parts),
+    },
+    hints=(
+        "Three tensors of one shape can be one tensor.",
+        "Along which dimension must they lie together, so that gathering features does not mix them?",
+        "ttnn.concat(parts, 2), all_gather(..., 3, 'tp'), and ttnn.split(..., rows of one, 2).",
+    ),
+    discussion=(
+        "The same bytes, a third of the calls. Each call costs the host 29 microseconds for each chip and each "
+        "exchange waits for its slowest neighbour, whatever it carries. It is also why q, k and v are made by one "
+        "matrix in every program here."
     ),
 )
 

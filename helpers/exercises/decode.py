@@ -1,19 +1,19 @@
 """The exercises of notebook 04. Each reference is one right answer; the tests prove every named mistake."""
 
-import math
-import statistics
-
 import torch
+import torch.nn.functional as F
 import ttnn
 
 from helpers.collectives import all_reduce
 from helpers.exercises import Exercise
-from helpers.exercises.halos import halo_bytes, with_halo
+from helpers.exercises.halos import borrowed, from_both_sides, with_frames_before
 from helpers.exercises.inputs import on_chips, tp_and_sp
 from helpers.mesh import current_mesh
-from helpers.tensors import shard
+from helpers.tensors import gather, replicate, shard
 
-__all__ = ["activation_bytes", "frame_norm", "frames_of", "halo_bytes", "whole_statistics", "with_halo"]
+__all__ = [
+    "borrowed", "frame_norm", "frames_of", "from_both_sides", "group_norm", "with_frames_before",
+]  # fmt: skip
 
 
 def frames_of(latent):
@@ -30,35 +30,33 @@ def frames_cases():
     return [((latent,), (dealt[latent][0], dealt[latent][-1] + 1)) for latent in (0, 1, 2, 5, 27)]
 
 
-def whole_statistics(counts, means, variances):
-    total = sum(counts)
-    mean = sum(n * m for n, m in zip(counts, means)) / total
-    squares = [v + (m - mean) ** 2 for m, v in zip(means, variances)]  # from the whole's mean
-    return mean, sum(n * square for n, square in zip(counts, squares)) / total
-
-
-def whole_mean(counts, means):
-    return sum(n * m for n, m in zip(counts, means)) / sum(counts)
-
-
-def statistics_cases():
-    """Against the mean and variance of all values in one list."""
-    cases = []
-    for strips in (
-        ([1.0, 4.0, 2.0], [7.0, 9.0, 12.0], [-3.0, 0.5, 1.0]),
-        ([2.0, 3.0], [10.0, 11.0, 15.0, 17.0, 2.0], [6.0, -1.0, 0.0]),
-    ):
-        values = [value for strip in strips for value in strip]
-        args = tuple(list(map(of, strips)) for of in (len, statistics.fmean, statistics.pvariance))
-        cases.append((args, (statistics.fmean(values), statistics.pvariance(values))))
-    return cases
-
-
 def frame_norm(x, chips):
     own = lambda y: ttnn.mean(y, dim=2, keepdim=True)
     mean = lambda y: ttnn.multiply(all_reduce(own(y), "tp"), 1 / chips)
     x = ttnn.subtract(x, mean(x))
     return ttnn.multiply(x, ttnn.rsqrt(ttnn.add(mean(ttnn.multiply(x, x)), 1e-5)))
+
+
+def group_norm(x, average, chips):
+    over_places = lambda y: ttnn.multiply(all_reduce(ttnn.mean(y, dim=2, keepdim=True), "tp"), 1 / chips)
+    mean = lambda y: ttnn.matmul(over_places(y), average)
+    x = ttnn.subtract(x, mean(x))
+    return ttnn.multiply(x, ttnn.rsqrt(ttnn.add(mean(ttnn.multiply(x, x)), 1e-5)))
+
+
+def group_cases():
+    """torch's own group norm, of four groups and then of sixteen"""
+    cases = []
+    for groups in (4, 16):
+        (x, chips), _ = norm_cases()[0]
+        whole = gather(x, sp=1, tp=2)  # (1, T, S, C)
+        whole = whole + torch.linspace(-2, 2, 64)  # every channel has a level of its own
+        right = F.group_norm(whole[0].transpose(1, 2), groups, eps=1e-5).transpose(1, 2)[None]
+        average = torch.kron(torch.eye(groups), torch.full((64 // groups, 64 // groups), groups / 64))
+        mesh = current_mesh()
+        placed = shard(whole, mesh, dtype=ttnn.float32, sp=1, tp=2)
+        cases.append(((placed, replicate(average, mesh, dtype=ttnn.float32), chips), on_chips(right, mesh, sp=1, tp=2)))
+    return cases
 
 
 def norm_cases():
@@ -81,39 +79,16 @@ def mean_over(axis, factor):
     return lambda y: ttnn.multiply(all_reduce(own_mean(y), axis), factor)
 
 
-def normed(x, mean, center=None):
-    """Normed with one way to take the mean, and perhaps another for the point that the variance is taken around."""
+def grouped(average, mean):
+    return lambda y: ttnn.matmul(mean(y), average)
+
+
+def normed(x, mean, center=None, spread=None):
+    """Normed with one way to take the mean, and perhaps others: center for the point that the variance is taken around,
+    spread for the mean of the squares."""
     around = ttnn.subtract(x, (center or mean)(x))
-    variance = mean(ttnn.multiply(around, around))
+    variance = (spread or mean)(ttnn.multiply(around, around))
     return ttnn.multiply(ttnn.subtract(x, mean(x)), ttnn.rsqrt(ttnn.add(variance, 1e-5)))
-
-
-def activation_bytes(frames, height, width, channels, time, space):
-    sizes = []
-    for c, t, s in zip(channels, time, space):
-        frames, height, width = frames * t, height * s, width * s
-        sizes.append(2 * frames * height * width * c)
-    return sizes
-
-
-def activation_cases():
-    """Measured on tensors without memory that really grow."""
-    cases = []
-    for latents, channels, time, space in (
-        ((28, 60, 106), (512, 256, 128), (3, 2, 1), (2, 2, 2)),
-        ((6, 12, 10), (128, 96, 32), (3, 2, 1), (1, 2, 4)),
-    ):
-        x, sizes = torch.empty(latents, dtype=torch.bfloat16, device="meta"), []
-        for c, t, s in zip(channels, time, space):
-            x = x.repeat_interleave(t, 0).repeat_interleave(s, 1).repeat_interleave(s, 2)
-            sizes.append(x[..., None].expand(*x.shape, c).contiguous().nbytes)
-        cases.append(((*latents, channels, time, space), tuple(sizes)))
-    return cases
-
-
-def without_spare(frames, height, width, channels, time, space):
-    *others, last = activation_bytes.reference(frames, height, width, channels, time, space)
-    return [*others, last - 5 * last // (frames * math.prod(time))]
 
 
 frames_of = Exercise(
@@ -134,41 +109,6 @@ frames_of = Exercise(
     discussion=(
         "The first frame stands alone so that a single picture is a video of length one. max(0, 6 * k - 5) for the "
         "start saves the special case. All that this notebook says about time depends on this one off-by-five."
-    ),
-)
-
-
-whole_statistics = Exercise(
-    "whole_statistics",
-    whole_statistics,
-    statistics_cases,
-    mistakes={
-        "the mean of the means is right only where all strips have the same number of values.": lambda n, m, v: (
-            statistics.fmean(m),
-            whole_statistics.reference(n, m, v)[1],
-        ),
-        "strips are averaged as if all had the same number of values.": lambda n, m, v: whole_statistics.reference(
-            [1] * len(n), m, v
-        ),
-        "the mean of the variances forgets that the strips' means differ.": (
-            lambda n, m, v: (whole_mean(n, m), whole_mean(n, v))
-        ),
-        "a variance of variances says how different the strips' spreads are. It is not a spread of the values.": (
-            lambda n, m, v: (whole_mean(n, m), statistics.pvariance(v))
-        ),
-        "the variance of the means forgets how far values lie from their own strip's mean.": (
-            lambda n, m, v: whole_statistics.reference(n, m, [0] * len(v))
-        ),
-    },
-    hints=(
-        "Each strip counts as often as it has values.",
-        "The mean square distance from any point c is: variance + (mean - c) squared.",
-        "Take c as the mean of the whole, and average over the strips with their counts as weights.",
-    ),
-    discussion=(
-        "Means add up with their counts as weights. Variances do not: what lies between the strips' means is missing. "
-        "Sending the sums of x and of x * x would also work, with one exchange in place of two, but it takes the "
-        "difference of two large numbers, which bfloat16 cannot afford."
     ),
 )
 
@@ -206,30 +146,36 @@ frame_norm = Exercise(
 )
 
 
-activation_bytes = Exercise(
-    "activation_bytes",
-    activation_bytes,
-    activation_cases,
+group_norm = Exercise(
+    "group_norm",
+    group_norm,
+    group_cases,
+    needs_mesh=True,
     mistakes={
-        "the steps build on each other: the second one grows what the first one left.": lambda f, h, w, c, t, s: [
-            2 * f * t[n] * h * s[n] * w * s[n] * c[n] for n in range(len(c))
-        ],
-        "the bytes are missing: two for each value in bfloat16.": lambda *args: [
-            size // 2 for size in activation_bytes.reference(*args)
-        ],
-        "height and width both grow.": lambda *args: [
-            size // math.prod(args[5][: n + 1]) for n, size in enumerate(activation_bytes.reference(*args))
-        ],
-        "the five spare frames are thrown away at the very end. Until then they are in memory.": without_spare,
+        "each channel has statistics of its own. A group's channels share them: the product with average.": (
+            lambda x, average, chips: frame_norm.reference(x, chips)
+        ),
+        "the means are shared in a group, the variances are not.": lambda x, average, chips: normed(
+            x, grouped(average, mean_over("tp", 1 / chips)), spread=mean_over("tp", 1 / chips)
+        ),
+        "the variances are shared in a group, but each channel is moved by its own mean.": lambda x, average, chips: (
+            normed(x, mean_over("tp", 1 / chips), spread=grouped(average, mean_over("tp", 1 / chips)))
+        ),
+        "the channels are averaged before their squares are taken: what differs inside a group is lost.": (
+            lambda x, average, chips: frame_norm.reference(ttnn.matmul(x, average), chips)
+        ),
+        "every chip norms its own rows. A frame's statistics need all its rows: an all_reduce along tp is missing.": (
+            lambda x, average, chips: normed(x, grouped(average, own_mean))
+        ),
     },
     hints=(
-        "Keep frames, height and width in three variables and let each step change them.",
-        "A step multiplies frames by t, height by s and width by s. Then there are c channels.",
-        "After each step: 2 * frames * height * width * c.",
+        "It is frame_norm with one thing more, in the one place where a mean is taken.",
+        "The mean over positions is (1, T, 1, C). Times `average`, each channel has its group's mean.",
+        "mean = lambda y: ttnn.matmul(mean over positions and chips of y, average), and all the rest as before.",
     ),
     discussion=(
-        "Each step multiplies what the one before has left, so the last one decides. That is why a decoder is cut "
-        "over chips although its weights are small, and why the order of growing matters: wide channels early, large "
-        "pictures late."
+        "A product with C x C numbers, nearly all of them zero, in place of a reshape: chips multiply tiles quickly, "
+        "and do not like to take channels apart. It comes after the sum over places, so it is one row for each frame. "
+        "Before or after all_reduce is the same, both are linear."
     ),
 )

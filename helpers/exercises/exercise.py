@@ -71,7 +71,7 @@ class Exercise:
 
     def compared(self, result, calls: list[Sent]):
         """What of one case is held against the right outcome"""
-        return (result, Traffic("", calls).by_axis()) if self.counts_traffic else result
+        return (result, Traffic("", calls).by_axis() | {"calls": len(calls)}) if self.counts_traffic else result
 
     def without_return(self, results: list, cases: list) -> str:
         """A function that ends without `return` gives None: always, or on one way through it."""

@@ -1,15 +1,17 @@
 """The exercises of notebook 05. Each reference is one right answer; the tests prove every named mistake."""
 
 import math
-from itertools import pairwise
 
 import numpy as np
-import torch
-import torch.nn.functional as F
 import ttnn
 from diffusers import FlowMatchEulerDiscreteScheduler
 
 from helpers.exercises import Exercise
+from helpers.exercises.on_chip import attention_over_chips, flicker, look, temporal_attention
+
+__all__ = [
+    "attention_over_chips", "box_at", "flicker", "look", "shifted", "temporal_attention", "weight_bytes",
+]  # fmt: skip
 
 
 def shifted(sigma, shift):
@@ -20,22 +22,6 @@ def shift_cases():
     """diffusers' scheduler shifts the sigmas 1, 0.999, ... 0.001 when it is made."""
     of = lambda shift, sigma: FlowMatchEulerDiscreteScheduler(shift=shift).sigmas[1000 - round(1000 * sigma)].item()
     return [((sigma, shift), of(shift, sigma)) for sigma, shift in ((0.5, 3.0), (0.2, 3.0), (0.7, 1.5), (1.0, 6.0))]
-
-
-def stills_needed(seconds, fps, hold, fade):
-    return math.ceil((seconds * fps - fade) / (hold - fade))
-
-
-def film_cases():
-    """By gluing one still after the other, frame by frame, until the film is long enough"""
-    cases = []
-    for seconds, fps, hold, fade in ((10, 12, 24, 6), (5, 24, 16, 8), (7, 30, 45, 20), (3, 12, 9, 2)):
-        film, stills = [0] * hold, 1
-        while len(film) < seconds * fps:
-            film = film[:-fade] + [stills] * hold
-            stills += 1
-        cases.append(((seconds, fps, hold, fade), stills))
-    return cases
 
 
 def box_at(start, end, frame, frames):
@@ -50,46 +36,6 @@ def box_cases():
         ((0.5, 0.1, 0.7, 0.3), (0.05, 0.3, 0.95, 0.8), 1, 31),
     )
     return [((*boxes, n, count), tuple(np.linspace(*boxes, count)[n].tolist())) for *boxes, n, count in paths]
-
-
-def temporal_attention(x):
-    x = x.transpose(0, 1)
-    weights = (x @ x.transpose(1, 2) / x.shape[2] ** 0.5).softmax(dim=-1)
-    return (weights @ x).transpose(0, 1)
-
-
-def attention_cases():
-    """torch's own attention, one position after the other"""
-    cases = []
-    for seed, shape in ((1, (5, 7, 3)), (2, (8, 2, 6))):
-        x = 1.5 * torch.randn(shape, generator=torch.Generator().manual_seed(seed))
-        each = [F.scaled_dot_product_attention(one, one, one) for one in x.transpose(0, 1)[:, None]]
-        cases.append(((x,), torch.cat(each).transpose(0, 1)))
-    return cases
-
-
-def attend(x, scale=None, dim=-1):
-    """Attention of the rows of each matrix in x to each other"""
-    scores = x @ x.transpose(-2, -1) / (x.shape[-1] ** 0.5 if scale is None else scale)
-    return scores.softmax(dim=dim) @ x
-
-
-def over_time(attention):
-    return lambda x: attention(x.transpose(0, 1)).transpose(0, 1)
-
-
-def flicker(video):
-    return 1 - np.abs(video[1:] - video[:-1]).mean()
-
-
-def flicker_cases():
-    """Number by number"""
-    cases = []
-    for seed, frames in ((3, 3), (4, 4)):
-        video = np.random.default_rng(seed).random((frames, 2, 1, 3)).round(2)
-        changes = [abs(b - a) for before, after in pairwise(video) for a, b in zip(before.flat, after.flat)]
-        cases.append(((video,), 1 - float(sum(changes)) / len(changes)))
-    return cases
 
 
 def weight_bytes(parameters, dtype):
@@ -131,32 +77,6 @@ shifted = Exercise(
     ),
 )
 
-stills_needed = Exercise(
-    "stills_needed",
-    stills_needed,
-    film_cases,
-    mistakes={
-        "the fades are forgotten. There, two stills share the same frames.": lambda s, r, h, f: math.ceil(s * r / h),
-        "that is one fade too many: n stills have n - 1 gaps.": lambda s, r, h, f: math.ceil(s * r / (h - f)),
-        "rounded down, the film is a little too short.": lambda s, r, h, f: (s * r - f) // (h - f),
-        "a fade makes the film longer in this sum. It lays two stills over each other: it takes frames away.": (
-            lambda s, r, h, f: math.ceil((s * r + f) / (h + f))
-        ),
-        "seconds are counted as frames. There are fps frames in each second.": lambda s, r, h, f: math.ceil(
-            (s - f) / (h - f)
-        ),
-    },
-    hints=(
-        "How many frames have one still, two stills, three stills?",
-        "The first still brings hold frames, every further one hold - fade.",
-        "n stills have fade + n * (hold - fade) frames. Find the smallest n for seconds * fps, with math.ceil.",
-    ),
-    discussion=(
-        "n stills overlap in n - 1 fades: n * hold - (n - 1) * fade frames. Solved for n, and rounded up. Counting up "
-        "in a loop until the film is long enough gives the same and is harder to get wrong."
-    ),
-)
-
 box_at = Exercise(
     "box_at",
     box_at,
@@ -187,71 +107,6 @@ box_at = Exercise(
     discussion=(
         "frames boxes have frames - 1 steps between them, so the last frame is the end itself. np.linspace does the "
         "same. Equal steps start and stop with a jerk; an ease-in would put a curve on share and change nothing else."
-    ),
-)
-
-temporal_attention = Exercise(
-    "temporal_attention",
-    temporal_attention,
-    attention_cases,
-    mistakes={
-        "the positions of one frame attend to each other. A picture model does that; here frames attend.": attend,
-        "everything attends to everything. Only frames of the same position do.": lambda x: attend(
-            x.flatten(0, 1)
-        ).view_as(x),
-        "frames and positions are mixed up: reshape keeps the numbers in their order. Use transpose.": lambda x: attend(
-            x.reshape(x.shape[1], x.shape[0], -1)
-        ).reshape(x.shape),
-        "the result has positions first. Transpose it back.": lambda x: attend(x.transpose(0, 1)),
-        "the scores are not divided by the square root of the channels.": over_time(lambda x: attend(x, scale=1)),
-        "the scores are divided by the channels, not by their square root.": over_time(
-            lambda x: attend(x, scale=x.shape[-1])
-        ),
-        "the softmax runs over the frames that ask. The weights of each asking frame have the sum 1.": over_time(
-            lambda x: attend(x, dim=-2)
-        ),
-    },
-    hints=(
-        "Bring positions to the front, so that each position has one small matrix, (frames, channels).",
-        "Of that matrix: scores of all frames with all frames, over the root of channels; softmax; times the matrix.",
-        "x = x.transpose(0, 1); w = (x @ x.transpose(1, 2) / x.shape[2] ** 0.5).softmax(-1); (w @ x).transpose(0, 1)",
-    ),
-    discussion=(
-        "Positions never look at each other here, so they are the batch, and time is the sequence. reshape in place "
-        "of transpose has the same shape and mixes the two. On chips, positions are what one would cut: nothing would "
-        "have to be sent."
-    ),
-)
-
-flicker = Exercise(
-    "flicker",
-    flicker,
-    flicker_cases,
-    mistakes={
-        "that is the difference of frames. A still picture should get 1, so take it from 1.": lambda v: np.abs(
-            np.diff(v, axis=0)
-        ).mean(),
-        "brighter and darker cancel each other. Take absolute values before the mean.": lambda v: (
-            1 - np.diff(v, axis=0).mean()
-        ),
-        "the mean is taken before the absolute value. Take absolute values first.": lambda v: (
-            1 - abs(np.diff(v, axis=0).mean())
-        ),
-        "frames are compared with the first one. Compare neighbours.": lambda v: 1 - np.abs(v[1:] - v[0]).mean(),
-        "differences are squared. Take their absolute values.": lambda v: 1 - (np.diff(v, axis=0) ** 2).mean(),
-        "colours lie between 0 and 1 here, so nothing is divided by 255.": lambda v: (
-            1 - np.abs(np.diff(v, axis=0)).mean() / 255
-        ),
-        "that is the largest change. Take the mean of all.": lambda v: 1 - np.abs(np.diff(v, axis=0)).max(),
-    },
-    hints=(
-        "video[1:] are all frames but the first, video[:-1] all but the last. They have one shape.",
-        "How far apart are they, on average, whatever the sign?",
-        "1 - np.abs(video[1:] - video[:-1]).mean()",
-    ),
-    discussion=(
-        "It measures change, not wrongness: a photograph gets a full mark. So it is read together with the degree of "
-        "motion, and never alone."
     ),
 )
 

@@ -24,14 +24,20 @@ class Verdict:
 
 
 class AtMost(dict):
-    """axis -> bytes over the busiest link that are enough: what an exercise that counts traffic allows."""
+    """axis -> bytes over the busiest link that are enough: what an exercise that counts traffic allows.
+
+    "calls" -> exchanges that are enough, where their number counts, too.
+    """
+
+    def allows(self, axis: str) -> float:
+        return self.get(axis, math.inf if axis == "calls" else 0)
 
 
 def outcome(result):
-    """What of a result counts: of a tensor on the mesh, what every chip holds, (chips, ...)."""
+    """What of a result counts: of each tensor on the mesh, what every chip holds, (chips, ...)."""
     if isinstance(result, ttnn.Tensor):
         return torch.stack(list(shards_of(result).values())).float()
-    return tuple(result) if isinstance(result, list) else result
+    return tuple(map(outcome, result)) if isinstance(result, (list, tuple)) else result
 
 
 def same(result, right) -> bool:
@@ -43,7 +49,7 @@ def same(result, right) -> bool:
     if isinstance(right, float):
         return isinstance(result, (int, float)) and math.isclose(result, right, rel_tol=1e-6)
     if isinstance(right, AtMost):
-        return all(sent <= right.get(axis, 0) for axis, sent in result.items())
+        return all(sent <= right.allows(axis) for axis, sent in result.items())
     if isinstance(right, tuple):
         return isinstance(result, tuple) and len(result) == len(right) and all(map(same, result, right))
     return type(result) is type(right) and result == right
@@ -66,7 +72,9 @@ def difference(results: list, cases: list, function: Callable) -> str:
 
 
 def too_much(sent: dict[str, int], enough: AtMost) -> str:
-    axis = next(axis for axis, size in sent.items() if size > enough.get(axis, 0))
+    axis = next(axis for axis, size in sent.items() if size > enough.allows(axis))
+    if axis == "calls":
+        return f"{sent[axis]} times the chips exchange something, and {enough[axis]} is enough."
     return f"{sent[axis]:,} bytes go over the busiest link along {axis}, and {enough.get(axis, 0):,} are enough."
 
 
@@ -76,7 +84,12 @@ def named(args: tuple, function: Callable) -> str:
     return ", ".join(f"{name}={value}" for name, value in zip(names, args))
 
 
-def difference_on_mesh(result, right: torch.Tensor) -> str:
+def difference_on_mesh(result, right: torch.Tensor | tuple[torch.Tensor, ...]) -> str:
+    if isinstance(right, tuple):
+        if not isinstance(result, tuple) or len(result) != len(right):
+            return f"It should return {len(right)} tensors on the mesh."
+        n = next(n for n, pair in enumerate(zip(result, right)) if not same(*pair))
+        return f"Of the {len(right)} tensors number {n + 1}: {difference_on_mesh(result[n], right[n])}"
     if not isinstance(result, torch.Tensor) or result.shape[:1] != right.shape[:1]:
         return f"It should return a tensor on the mesh, and returned {type(result).__name__}."
     if result.shape != right.shape:

@@ -81,7 +81,7 @@ def footprint(change: torch.Tensor, place: tuple[int, int, int], frames: list[in
 def halos(held: list[list[int]], before: int = 2) -> Figure:
     """The frames that each chip holds, by number. The first `before` came from elsewhere: they have that chip's colour.
 
-    held: for each chip its frames, halo first, as the exercise with_halo gives them.
+    held: for each chip its frames, halo first.
     """
     figure, axes = plt.subplots(figsize=(8.6, 0.62 * len(held) + 1.0), layout="constrained")
     owner = {frame: COLOURS[chip % 4] for chip, frames in enumerate(held) for frame in frames[before:]}
