@@ -74,7 +74,7 @@ def eight_bits_cases():
 
 
 def one_exchange(parts):
-    everyone = all_gather(ttnn.concat(parts, 2), 3, "tp")  # under each other, so features stay in order
+    everyone = all_gather(ttnn.concat(parts, 2), 3, "tp")  # features stay in order
     return ttnn.split(everyone, parts[0].shape[2], 2)
 
 

@@ -38,8 +38,9 @@ def frame_norm(x, chips):
 
 
 def group_norm(x, average, chips):
-    over_places = lambda y: ttnn.multiply(all_reduce(ttnn.mean(y, dim=2, keepdim=True), "tp"), 1 / chips)
-    mean = lambda y: ttnn.matmul(over_places(y), average)
+    own = lambda y: ttnn.mean(y, dim=2, keepdim=True)
+    over_frame = lambda y: ttnn.multiply(all_reduce(own(y), "tp"), 1 / chips)
+    mean = lambda y: ttnn.matmul(over_frame(y), average)
     x = ttnn.subtract(x, mean(x))
     return ttnn.multiply(x, ttnn.rsqrt(ttnn.add(mean(ttnn.multiply(x, x)), 1e-5)))
 
