@@ -12,22 +12,8 @@ from helpers.exercises.places import guided_step, home, placed
 from helpers.mochi.pipeline import set_timesteps
 
 __all__ = [
-    "both_at_once", "clip_bytes", "denoise", "guided_step", "home", "noise_shape", "placed", "times_longer",
+    "both_at_once", "clip_bytes", "denoise", "guided_step", "home", "placed", "times_longer",
 ]  # fmt: skip
-
-
-def noise_shape(frames, height, width):
-    return 1, 12, (frames - 1) // 6 + 1, height // 8, width // 8
-
-
-def noise_cases():
-    """Counted: the first frame alone, then six by six; rows and columns eight by eight."""
-    cases = []
-    for frames, height, width in ((31, 96, 64), (163, 480, 848), (7, 112, 128)):
-        groups = [[0]] + [list(range(first, first + 6)) for first in range(1, frames, 6)]
-        rows, columns = range(0, height, 8), range(0, width, 8)
-        cases.append(((frames, height, width), (1, 12, len(groups), len(rows), len(columns))))
-    return cases
 
 
 def denoise(model, latents, sigmas, wanted, unwanted, guidance):
@@ -95,40 +81,6 @@ def longer_cases():
     return cases
 
 
-noise_shape = Exercise(
-    "noise_shape",
-    noise_shape,
-    noise_cases,
-    mistakes={
-        "the first frame has a latent frame of its own. Take it away before you divide by 6, then add one.": (
-            lambda t, h, w: (1, 12, t // 6, h // 8, w // 8)
-        ),
-        "the noise has a latent frame for each frame of the video. One stands for six.": lambda t, h, w: (
-            1, 12, t, h // 8, w // 8
-        ),
-        "patches of 2 x 2 are the transformer's matter. A latent stands for 8 x 8 pixels.": lambda t, h, w: (
-            1, 12, (t - 1) // 6 + 1, h // 16, w // 16
-        ),
-        "3 channels are those of a picture. Mochi's latents have 12.": lambda t, h, w: (
-            1, 3, (t - 1) // 6 + 1, h // 8, w // 8
-        ),
-        "height and width are swapped.": lambda t, h, w: (1, 12, (t - 1) // 6 + 1, w // 8, h // 8),
-        "frames and channels are swapped. Channels come first.": lambda t, h, w: (
-            1, (t - 1) // 6 + 1, 12, h // 8, w // 8
-        ),
-    },
-    hints=(
-        "Five numbers: one video, channels, latent frames, latent rows, latent columns.",
-        "Frames: the first one alone, then always six together. How many groups are 31 frames?",
-        "(frames - 1) // 6 + 1, and 8 pixels for each row and column.",
-    ),
-    discussion=(
-        "Patches are no matter of the noise: the transformer makes them from latents. The shape is all that the frame "
-        "count, the height and the width are used for; from here on everything follows from the noise."
-    ),
-)  # fmt: skip
-
-
 def wrong(flow=lambda w, u, g: u + g * (w - u), steps=pairwise, sign=1, at_end=False):
     """The loop with one thing changed"""
 
@@ -172,7 +124,7 @@ denoise = Exercise(
     discussion=(
         "pairwise(sigmas) gives each step with its next sigma, so n steps need n + 1 of them, the last one at 1. "
         "Making both passes as one batch of two would be the same; on two halves of the mesh each pass has half of the "
-        "chips: exercise 4."
+        "chips: exercise 5."
     ),
 )
 

@@ -137,7 +137,7 @@ guided_step = Exercise(
     },
     hints=(
         "flows[0:1] and flows[1:2] are the two, each of the shape of x.",
-        "Exercise 2 has the formula; here each sign is an op: ttnn.subtract, ttnn.multiply, ttnn.add.",
+        "Exercise 1 has the formula; here each sign is an op: ttnn.subtract, ttnn.multiply, ttnn.add.",
         "flow = without + strength * (with_prompt - without), and x + step * flow.",
     ),
     discussion=(
