@@ -4,6 +4,8 @@ import os
 import nbformat
 import pytest
 
+WEEKLY = os.environ.get("EXAMPLES") == "all"
+
 collect_ignore = ["browser"]  # make test-browser runs these, in an environment of their own
 
 
@@ -66,9 +68,16 @@ def pytest_itemcollected(item):
         item.add_marker(pytest.mark.xdist_group(item.path.stem))
 
 
+def pytest_configure(config):
+    config.addinivalue_line("markers", "weekly(why): slow, and run with EXAMPLES=all only, as it is once a week")
+
+
 def pytest_collection_modifyitems(items):
     """The notebooks come first: begun last, the longest of them would run alone."""
     items.sort(key=lambda item: item.path.stem != "test_budgets")
+    for item in items if not WEEKLY else ():
+        if weekly := item.get_closest_marker("weekly"):
+            item.add_marker(pytest.mark.skip(reason=f"once a week: {weekly.args[0]}"))
 
 
 def pytest_terminal_summary(terminalreporter):

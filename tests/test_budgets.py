@@ -1,4 +1,6 @@
-"""The whole series, notebook by notebook: it runs, within its time, and prints what is stored.
+"""The whole series, notebook by notebook, each on its own system: it runs, within its time, and prints what is stored.
+
+(All of them on a Galaxy: `make series`, which the weekly run calls.)
 
 budgets.json holds what was measured on two cores, in seconds: "notebook" for the whole, "cell" for any one
 cell, and by its id a cell that takes longer than that. Three times as much is allowed, for slower and busier
@@ -102,25 +104,14 @@ def differences(stored, today) -> list[str]:
 @pytest.mark.parametrize("path", PATHS)
 def test_series_runs_within_its_budget(path, tmp_path, record_property):
     stored = nbformat.read(path, as_version=4)
-    (result,) = series.run([copy_of(path, tmp_path)], tmp_path, "galaxy")
+    (result,) = series.run([copy_of(path, tmp_path)], tmp_path, default_system(stored))
     record_property("time per notebook and its slowest cells", series.table([result], slowest=5))
     assert result["failure"] is None
     assert over_budget(result, BUDGETS) == []
-    if default_system(stored) == "galaxy":
-        assert differences(stored, nbformat.read(tmp_path / path.name, as_version=4)) == []
+    assert differences(stored, nbformat.read(tmp_path / path.name, as_version=4)) == []
     found = found_in(tmp_path / path.name)
     assert found["failed"] == [] and found["cells"] >= 10
     assert found["predictions"] == []
-
-
-@pytest.mark.parametrize(
-    "path", [path for path in PATHS if default_system(nbformat.read(path.values[0], 4)) != "galaxy"]
-)
-def test_notebook_on_another_system_prints_what_is_stored(path):
-    """The series ran it on galaxy."""
-    today = notebooks.read(path)
-    assert notebooks.execute(today, path.parent) is None
-    assert differences(nbformat.read(path, as_version=4), today) == []
 
 
 @pytest.mark.parametrize(

@@ -47,8 +47,9 @@ def test_what_is_shipped_is_of_the_shipped_models():
     assert all(painted[aspect]["mean"] == 1 for aspect in compare.ASPECTS), "the detectors can be trusted on these"
 
 
+@pytest.mark.weekly("40 s of painting and measuring")
 def test_painted_clips_are_measured_as_they_were():
-    """The one row that can be had again in seconds: the same thirty clips give the same figures."""
+    """The one row that can be had again without sampling: the same thirty clips give the same figures."""
     shipped = json.loads((compare.Path("models") / "comparison.json").read_text())
     count = shipped["settings"]["prompts"]
     clips = fixed_clips(count - count // 2, False) + fixed_clips(count // 2, True)

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from conftest import WEEKLY
 
 from helpers.world.detectors import (
     HUES,
@@ -18,7 +19,7 @@ from helpers.world.draw import Canvas
 from helpers.world.scenes import COLOURS, SCENES, held_out, render, sample
 from training.mochi.evaluate import ASPECTS, fixed_clips, judge
 
-COUNT = 250
+COUNT = 250 if WEEKLY else 120  # clips
 
 
 @pytest.fixture(scope="module")
@@ -45,9 +46,9 @@ def test_about_chance_on_shuffled_captions(real):
 
 def test_the_same_after_a_little_blur_and_noise(real):
     clips, videos = real
-    rough = videos[:60] + np.random.default_rng(1).normal(0, 0.03, videos[:60].shape)
+    rough = videos[:40] + np.random.default_rng(1).normal(0, 0.03, videos[:40].shape)
     rough = (rough + np.roll(rough, 1, axis=2) + np.roll(rough, 1, axis=3)) / 3
-    assert min(judge(rough.clip(0, 1), clips[:60]).values()) >= 0.95
+    assert min(judge(rough.clip(0, 1), clips[:40]).values()) >= 0.95
 
 
 def test_a_sun_too_large_is_no_forest(real):

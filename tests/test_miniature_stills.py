@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from conftest import WEEKLY
 from diffusers import AutoencoderKL, StableDiffusion3Pipeline
 from safetensors.torch import load_file
 
@@ -182,13 +183,19 @@ def test_the_card_holds_the_measured_figures_and_what_was_missed():
 
 @pytest.fixture(scope="module")
 def smoke(tmp_path_factory):
-    """A far smaller tiny-sd3, made in less than a minute by the very same code: (place, pipeline folder)."""
+    """A far smaller tiny-sd3, made by the very same code: (place, pipeline folder, its configuration).
+
+    Weekly it learns for a minute, and is asked what it has learned. Else a few steps have to do.
+    """
     torch.set_num_threads(1)
+    config = configuration("smoke")
+    for stage in ("autoencoder", "reader", "transformer") if not WEEKLY else ():
+        config[f"{stage}_training"]["steps"] //= 10
     place, out = Place(tmp_path_factory.mktemp("run"), quiet=True), tmp_path_factory.mktemp("out") / "sd3"
-    assert not make(Place(place.folder, deadline=time.time(), quiet=True), configuration("smoke"), "sd3", out)
+    assert not make(Place(place.folder, deadline=time.time(), quiet=True), config, "sd3", out)
     assert not out.exists(), "nothing is exported before the end"
-    assert make(place, configuration("smoke"), "sd3", out)
-    return place, out
+    assert make(place, config, "sd3", out)
+    return place, out, config
 
 
 def test_frames_that_do_not_show_their_caption_are_left_out(smoke):
@@ -225,6 +232,7 @@ def nearest_scenes(pictures: torch.Tensor) -> torch.Tensor:
     return apart.abs().mean((2, 3, 4)).argmin(1)
 
 
+@pytest.mark.weekly("two minutes of learning and sampling")
 def test_the_smoke_version_beats_chance(smoke):
     result, pictures, clips = figures.evaluate(figures.load(smoke[1]), steps=8, seen=40, unseen=10)
     assert pictures.shape == (50, 96, 96, 3) and np.isfinite(pictures).all()
@@ -241,7 +249,7 @@ def test_the_smoke_version_beats_chance(smoke):
 def test_what_was_spent_is_written_down(smoke):
     training = json.loads((smoke[1] / "training.json").read_text())
     steps = {name: stage["steps"] for name, stage in training["stages"].items()}
-    config = configuration("smoke")
+    config = smoke[2]
     assert steps == {name: config[f"{name}_training"]["steps"] for name in ("autoencoder", "reader", "transformer")}
     pipeline = StableDiffusion3Pipeline.from_pretrained(smoke[1])
     for name, part in training["parts"].items():
@@ -252,7 +260,7 @@ def test_what_was_spent_is_written_down(smoke):
 
 
 def test_a_finished_folder_learns_on(smoke, tmp_path, capsys):
-    place, folder = smoke
+    place, folder, _ = smoke
     shutil.copytree(place.folder / "latents", tmp_path / "run" / "latents")
     asked = [str(folder), "--preset", "smoke", "--clips", "200", "--minutes", "0.03", "--run", str(tmp_path / "run")]
     assert again.main([*asked, "--out", str(tmp_path / "out")]) == 0 and "done" in capsys.readouterr().out

@@ -3,7 +3,6 @@
 import inspect
 import itertools
 import math
-import os
 
 import pytest
 import torch
@@ -220,7 +219,7 @@ def test_a_t3000_holds_it_only_without_the_denoiser():
     assert all(need.fits for need in freed) and freed[2].peak > 0.75 * freed[2].capacity
 
 
-@pytest.mark.skipif(os.environ.get("EXAMPLES") != "all", reason="once a week: 12 s")
+@pytest.mark.weekly("12 s")
 def test_a_quietbox2_holds_it():
     assert all(need.fits for need in run_on("quietbox2", with_two_blocks, [FREES["quietbox2"]], numerics=False)[0])
 

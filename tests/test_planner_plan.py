@@ -3,7 +3,6 @@
 import contextlib
 import dataclasses
 import json
-import os
 import sqlite3
 from pathlib import Path
 
@@ -93,7 +92,7 @@ def test_a_report_is_not_mixed_with_what_is_there(tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["mine.txt"]
 
 
-@pytest.mark.skipif(os.environ.get("EXAMPLES") != "all", reason="a capture takes half a minute: weekly")
+@pytest.mark.weekly("a capture takes half a minute")
 def test_a_report_is_what_ttnn_visualizer_reads(tmp_path):
     folder = tmp_path / "report"
     said = report(str(folder), system="t3000", config=TINY, **SIZE)

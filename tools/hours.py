@@ -24,6 +24,7 @@ MINUTES_A_PREDICTION = 1
 MINUTES = {1: 3, 2: 4, 3: 6, 4: 8, 5: 10}  # of an exercise, by its difficulty
 LONGEST = 75  # minutes that a notebook may take
 EXERCISE = re.compile(r"^### Exercise \d+.*?\n\n(\*Difficulty (\d) of 5.*?\*)", re.MULTILINE | re.DOTALL)
+PICTURE = re.compile(r"!\[[^\]]*\]\([^)]*\)")
 LATER = "leave it for later"
 
 
@@ -50,6 +51,7 @@ class Hours:
 def hours(notebook, seconds: float) -> Hours:
     """seconds: what all cells take together."""
     text = "\n\n".join(cell.source for cell in notebook.cells if cell.cell_type == "markdown")
+    text = PICTURE.sub("", text)  # what it shows is said for those who do not see it
     code = "\n".join(cell.source for cell in notebook.cells if cell.cell_type == "code")
     lines = [line for line in code.splitlines() if line.strip()]
     exercises = [MINUTES[int(level)] for said, level in EXERCISE.findall(text) if LATER not in said]

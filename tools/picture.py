@@ -1,6 +1,6 @@
-"""The moving picture at the top of README: a clip, and beside it the 32 chips that made it.
+"""The moving picture at the top of README: a clip, and beside it the 32 chips that made it. And the clip alone.
 
-    .venv/bin/python -m tools.picture          # writes pictures/butterfly.webp; takes two minutes
+    .venv/bin/python -m tools.picture          # writes pictures/butterfly.webp and clip.webp; takes two minutes
 
 Every chip shows what it holds itself, read from it: while the clip comes out of the noise and then while it plays.
 The column whose six frames are playing is lit. Animated WebP and no GIF: a palette of 256 colours puts spots on what a
@@ -27,6 +27,7 @@ SHOWN_STEPS = (0, 4, 8, 10, 12, 13, 14, 15, 16, 17, 18)  # of the denoiser; most
 FPS, PLAYED = 12, 2  # how often the clip plays before it starts over
 MOST_BYTES = 2_000_000
 OUT = ROOT / "pictures" / "butterfly.webp"
+CLIP = ROOT / "pictures" / "clip.webp"  # with which each notebook opens
 
 SIDE, CHIP, GAP, MARGIN, LINE = (
     288,
@@ -57,8 +58,8 @@ class Watched:
         return (decoded[0].permute(1, 2, 3, 0) / 2 + 0.5).clamp(0, 1)
 
 
-def film(mesh) -> list[Image.Image]:
-    """All frames of the picture: out of the noise, then the clip, PLAYED times."""
+def film(mesh) -> tuple[list[Image.Image], list[Image.Image]]:
+    """All frames of the picture: out of the noise, then the clip, PLAYED times. And the clip's alone."""
     model, steps = Watched(mesh), []
     keep = lambda step, latents: steps.append(latents.clone())
     request = Request(PROMPT, steps=STEPS, seed=SEED, frames=FRAMES, callback=keep)
@@ -71,7 +72,7 @@ def film(mesh) -> list[Image.Image]:
         shown += [drawn(frames[now + n], model.held, now + n, text, by, every=True) for n in range(2)]
     frames = model.decode(steps[-1])
     played = [drawn(frame, model.held, now, PROMPT, by) for now, frame in enumerate(frames)]
-    return shown + PLAYED * played
+    return shown + PLAYED * played, [enlarged(frame, SIDE, SIDE) for frame in frames]
 
 
 def drawn(frame: torch.Tensor, held: dict, now: int, text: str, by: str, every: bool = False) -> Image.Image:
@@ -127,8 +128,8 @@ def write(path: Path, pictures: list[Image.Image]) -> int:
 
 
 def main() -> None:
-    size = write(OUT, film(open_mesh("galaxy")))
-    print(f"{OUT.relative_to(ROOT)}, {size:,} bytes")
+    for path, pictures in zip((OUT, CLIP), film(open_mesh("galaxy"))):
+        print(f"{path.relative_to(ROOT)}, {write(path, pictures):,} bytes")
 
 
 if __name__ == "__main__":
