@@ -83,7 +83,7 @@ EXPLAINED = {
 def _open(system: System, backend: str, numerics: bool) -> ttnn.MeshDevice:
     global _system
     if backend == "emulated":
-        emulator = ttnn_emulator.install(system.name, numerics)
+        emulator = ttnn_emulator.install(system.machine, numerics)
     else:
         check_hardware(system, backend)
     _system = system

@@ -13,7 +13,7 @@ Two and four Galaxies (8x8, 8x16) are no rows: they are as many hosts, each with
 process emulates one host.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 
 @dataclass(frozen=True)
@@ -49,6 +49,16 @@ class System:
         return self.mesh[0] * self.mesh[1]
 
     @property
+    def machine(self) -> str:
+        """Its name, whatever mesh it is taken as"""
+        return self.name.partition(":")[0]
+
+    @property
+    def splits(self) -> list[tuple[int, int]]:
+        """(tp, sp) of each mesh that its chips make"""
+        return [(tp, self.num_chips // tp) for tp in range(1, self.num_chips + 1) if self.num_chips % tp == 0]
+
+    @property
     def dram_bytes(self) -> int:
         """DRAM per chip that ttnn can allocate from, in bytes."""
         return self.chip.dram_banks * self.chip.dram_bank_bytes
@@ -59,7 +69,7 @@ class System:
         return (self.usable_links or self.links) * self.chip.link_bytes_per_s
 
     def __str__(self) -> str:
-        return f"{self.name} {self.mesh[0]}x{self.mesh[1]}"
+        return f"{self.machine} {self.mesh[0]}x{self.mesh[1]}"
 
 
 HOP_LATENCY_S = 0.7e-6  # Wormhole: 711 ns [C]
@@ -90,7 +100,19 @@ SYSTEMS = {
 
 
 def find_system(name: str) -> System:
-    """The system of that name. Raises ValueError naming the ones that exist."""
-    if name not in SYSTEMS:
+    """The system of that name. `galaxy:2x16` is a Galaxy taken as another mesh: 2 chips along tp, 16 along sp.
+
+    Raises ValueError naming the systems that exist, or the meshes that a system can be taken as.
+    """
+    known, _, split = name.partition(":")
+    if known not in SYSTEMS:
         raise ValueError(f"There is no system called {name!r} here. Choose one of: {', '.join(SYSTEMS)}.")
-    return SYSTEMS[name]
+    system = SYSTEMS[known]
+    if not split:
+        return system
+    meshes = {f"{tp}x{sp}": (tp, sp) for tp, sp in system.splits}
+    if split not in meshes:
+        raise ValueError(
+            f"{known} has {system.num_chips} chips, which make no {split!r}. Take one of: {', '.join(meshes)}."
+        )
+    return replace(system, name=name, mesh=meshes[split], axes=ROWS_TP)

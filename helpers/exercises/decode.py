@@ -56,7 +56,8 @@ def group_cases():
         average = torch.kron(torch.eye(groups), torch.full((64 // groups, 64 // groups), groups / 64))
         mesh = current_mesh()
         placed = shard(whole, mesh, dtype=ttnn.float32, sp=1, tp=2)
-        cases.append(((placed, replicate(average, mesh, dtype=ttnn.float32), chips), on_chips(right, mesh, sp=1, tp=2)))
+        averages = replicate(average[None, None], mesh, dtype=ttnn.float32)
+        cases.append(((placed, averages, chips), on_chips(right, mesh, sp=1, tp=2)))
     return cases
 
 

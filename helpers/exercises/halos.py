@@ -17,7 +17,7 @@ PLACES, CHANNELS = 32, 64  # of the small cases: a tile of positions in a frame,
 
 def with_frames_before(x):
     last = all_gather(x[:, -2:], 1, "sp")  # two of each chip
-    first = all_gather(x[:, :1], 1, "sp")[:, :1]  # the video's
+    first = x[:, :1]  # on the first chips it is the video's, and nobody else asks for it
     before = ttnn.concat([first, first, last], 1)[:, :-2]  # in each chip's place what it lacks
     return ttnn.concat([mesh_partition(before, 1, "sp"), x], 1)
 
@@ -30,7 +30,7 @@ def frames_before_cases():
         x = draw(1, each * sp, PLACES, CHANNELS)
         padded = torch.cat([x[:, :1], x[:, :1], x], 1)
         parts = [padded[:, n * each : (n + 1) * each + 2] for n in range(sp)]
-        enough = AtMost(sp=busiest("sp", 3 * 2 * PLACES * CHANNELS))  # three frames of each chip, in bfloat16
+        enough = AtMost(sp=busiest("sp", 2 * 2 * PLACES * CHANNELS))  # two frames of each chip, in bfloat16
         cases.append(((shard(x, mesh, sp=1),), (on_chips(torch.cat(parts, 1), mesh, sp=1), enough)))
     return cases
 
@@ -133,19 +133,17 @@ with_frames_before = Exercise(
     needs_mesh=True,
     counts_traffic=True,
     mistakes={
-        "it is right, and sends too much: of each chip's frames others want the last two, and the video's first.": (
-            of_all_frames
-        ),
+        "it is right, and sends too much: of a chip's frames others want the last two only.": (of_all_frames),
         "the halo is from the wrong side: these are the next chip's frames. A causal convolution looks back.": in_front(
             lambda last, first: ttnn.concat([last[:, 2:], last[:, -2:]], 1)
         ),
-        "every chip stands before itself: these are its own last two frames. They must move on by one chip.": in_front(
+        "each chip got its own last two frames in front. They must move on by one chip.": in_front(
             lambda last, first: last
         ),
         "each chip has the last two frames of the chip two before. One chip back is enough.": in_front(
             lambda last, first: ttnn.concat([first, first, first, first, last[:, :-4]], 1)
         ),
-        "in front of the video stands its end. Nothing comes before the video: its first frame is repeated.": in_front(
+        "the video's last frames are in front of its first. Nothing comes before: the first is repeated.": in_front(
             lambda last, first: ttnn.concat([last[:, -2:], last[:, :-2]], 1)
         ),
         "every chip repeats its own first frame. Only the video's first frame has nothing before it.": lambda x: (
@@ -158,8 +156,8 @@ with_frames_before = Exercise(
     hints=(
         "On paper with four chips: their last two frames are aa, bb, cc, dd. In their places should lie ff, aa, bb, "
         "cc, where f is the video's first frame.",
-        "all_gather(x[:, -2:], 1, 'sp') is aa bb cc dd on every chip. Where does f come from?",
-        "Put f f in front, leave the last two away, and mesh_partition(..., 1, 'sp') gives each chip its own two.",
+        "all_gather(x[:, -2:], 1, 'sp') is aa bb cc dd on every chip. Who needs f, and who has it?",
+        "Put x[:, :1] twice in front, drop the last two, and mesh_partition(..., 1, 'sp') gives each chip its own two.",
     ),
     discussion=(
         "It is pass_on of notebook 03 with an end: a ring hands the last block to the first chip, a video does not. "
@@ -235,7 +233,6 @@ borrowed = Exercise(
     ),
     discussion=(
         "Whole minus own counts each corner once, whatever the order of sending. Adding up sides counts them never, "
-        "or twice. It is a surface, so for a given volume it is smallest where the part is as near to a cube as can "
-        "be, with frames counting double because two of them are borrowed and on one side only."
+        "or twice. It is a surface, so for a given volume it is smallest where the part is as near to a cube as can be."
     ),
 )

@@ -13,7 +13,7 @@ from helpers.exercises.inputs import on_chips, rounded, tp_and_sp
 from helpers.mesh import current_mesh
 from helpers.tensors import replicate, shard
 
-FRAMES, PLACES, CHANNELS = 32, 5, 64  # of the small cases
+FRAMES, PLACES, CHANNELS = 32, 5, 64  # of the small cases, whose values are small: a frame hears more than itself
 
 
 def look(picture, rows, columns):
@@ -50,7 +50,7 @@ def temporal_attention(x):
 
 def attention_cases():
     """torch's own attention, one place after the other"""
-    mesh, x = current_mesh(), rounded(52)(1, PLACES, FRAMES, CHANNELS)
+    mesh, x = current_mesh(), 0.4 * rounded(52)(1, PLACES, FRAMES, CHANNELS)
     return [((replicate(x, mesh),), on_chips(in_torch(x), mesh))]
 
 
@@ -86,7 +86,7 @@ def attention_over_chips(x):
 
 def over_chips_cases():
     mesh, (_, sp) = current_mesh(), tp_and_sp()
-    x = rounded(53)(1, PLACES, FRAMES * sp, CHANNELS)
+    x = 0.5 * rounded(53)(1, PLACES, FRAMES * sp, CHANNELS)
     return [((shard(x, mesh, sp=2),), on_chips(in_torch(x), mesh, sp=2))]
 
 
@@ -153,7 +153,8 @@ temporal_attention = Exercise(
         "the softmax runs over the frames that ask. The weights of each asking frame have the sum 1.": lambda x: attend(
             x, dim=-2
         ),
-        "the weights are missing: scores are made to shares by a softmax.": lambda x: ttnn.matmul(
+        "what comes out is what went in: each frame has heard itself only.": lambda x: x,
+        "the weights are missing: a softmax turns scores into shares.": lambda x: ttnn.matmul(
             ttnn.multiply(ttnn.matmul(x, ttnn.transpose(x, 2, 3)), x.shape[3] ** -0.5), x
         ),
     },
@@ -164,9 +165,8 @@ temporal_attention = Exercise(
         "ttnn.transpose(x, 2, 3); ttnn.multiply(scores, x.shape[3] ** -0.5); ttnn.softmax(..., dim=-1)",
     ),
     discussion=(
-        "Positions never look at each other here, so they are the batch, and time is the sequence. Bringing frames to "
-        "the batch's place by reshape in place of transpose would keep the shape and mix the two. On many chips, "
-        "positions are what one would cut: nothing would have to be sent."
+        "Positions never look at each other here, so they are the batch, and time is the sequence. On "
+        "many chips, positions are what one would cut: nothing would have to be sent."
     ),
 )
 
@@ -182,7 +182,7 @@ attention_over_chips = Exercise(
         "the scores are not divided by the square root of the channels.": lambda x: attend(
             x, keys=all_gather(x, 2, "sp"), scale=1.0
         ),
-        "every chip answers for all frames. It is asked by its own only; all are heard.": lambda x: attend(
+        "every chip answers for all frames. Only its own frames ask; all frames are heard.": lambda x: attend(
             all_gather(x, 2, "sp")
         ),
         "the softmax runs over the frames that ask. The weights of each asking frame have the sum 1.": lambda x: attend(
@@ -218,7 +218,7 @@ flicker = Exercise(
         "differences are squared. Take their absolute values.": lambda x: one_minus(
             ttnn.mean(ttnn.multiply(change(x), change(x)))
         ),
-        "colours lie between 0 and 1 here, so nothing is divided by 255.": lambda x: one_minus(
+        "that is nearly 1 for any video. Are neighbours compared, and was nothing divided by 255?": lambda x: one_minus(
             ttnn.multiply(ttnn.mean(ttnn.abs(change(x))), 1 / 255)
         ),
         "that is the largest change. Take the mean of all.": lambda x: one_minus(ttnn.max(ttnn.abs(change(x)))),

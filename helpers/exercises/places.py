@@ -22,7 +22,7 @@ def placed_cases():
     """Dealt out by hand: each chip along sp gets the next whole tiles, zeros where there are no tokens any more"""
     mesh, (_, sp), draw = current_mesh(), tp_and_sp(), rounded(62)
     cases = []
-    for length in (33 * sp + 5, 64 * sp - 1):
+    for length in (33 * sp + 5, 64 * sp):
         x = draw(1, 1, length, CHANNELS)
         own = torch.zeros(sp, 64, CHANNELS)  # two tiles for each
         for n, token in enumerate(x[0, 0]):
@@ -72,10 +72,10 @@ def home(x, frames):
 
 
 def home_cases():
-    """Frames and rows put on the chips one by one; what is spare is no copy of what is wanted"""
+    """Frames picked one by one; what is spare is no copy of what is wanted"""
     mesh, (tp, sp), draw = current_mesh(), tp_and_sp(), rounded(64)
     cases = []
-    for frames in (6 * sp - 5 - 7, 6 * sp - 5 - 1):
+    for frames in (6 * sp - 5, max(1, 6 * sp - 11)):  # nothing is padding, and one latent frame is
         x = draw(1, 6 * sp, 3 * tp, 5, 3)
         wanted = torch.stack([x[0, n] for n in range(5, 5 + frames)])[None]
         cases.append(((shard(x, mesh, layout=ttnn.ROW_MAJOR_LAYOUT, sp=1, tp=2), frames), wanted))
@@ -88,8 +88,8 @@ placed = Exercise(
     placed_cases,
     needs_mesh=True,
     mistakes={
-        "one tile too many for each chip: where nothing is missing, nothing is added.": after_padding(
-            behind=lambda n, sp: 32 * sp + -n % (32 * sp)
+        "one tile too many for each chip where nothing is missing: then nothing is added.": after_padding(
+            behind=lambda n, sp: 32 * sp - n % (32 * sp)
         ),
         "the padding is in front. The first token stays the first.": after_padding(before=lambda n, sp: -n % (32 * sp)),
         "each chip has all tokens. Cut them over sp.": lambda tokens, mesh, sp: replicate(
@@ -102,7 +102,7 @@ placed = Exercise(
     hints=(
         "sp chips with the same number of whole tiles each: of what is the length a multiple then?",
         "Of 32 * sp. How many tokens are missing to the next multiple? In Python -n % m says so.",
-        "F.pad(tokens, (0, 0, 0, missing)) adds at the end of dimension 2; then shard(..., mesh, sp=2).",
+        "torch.nn.functional.pad(tokens, (0, 0, 0, missing)) adds at the end; then shard(..., mesh, sp=2).",
     ),
     discussion=(
         "Every chip gets equally many, in whole tiles, or the ring could not hand blocks on. The padding is at the "
@@ -159,7 +159,7 @@ home = Exercise(
         "six frames are gone from the front. One of latent frame 0's six counts.": lambda x, frames: gather(
             x, sp=1, tp=2
         )[:, 6 : 6 + frames],
-        "the frames at the end belong to padding: there are only so many as `frames` says.": lambda x, frames: gather(
+        "the frames at the end belong to padding: there are only as many as `frames` says.": lambda x, frames: gather(
             x, sp=1, tp=2
         )[:, 5:],
         "they are taken from the end, where the padding is.": lambda x, frames: gather(x, sp=1, tp=2)[:, -frames:],
@@ -174,7 +174,6 @@ home = Exercise(
     ),
     discussion=(
         "Padding in time comes back as frames at the end, the lonely first frame as five too many at the beginning. "
-        "Forget either and the video has the right look and the wrong length: six frames at 24 a second are a quarter "
-        "of a second that sound and picture are apart."
+        "Forget either and the video looks right, has the wrong length, and begins before its time."
     ),
 )

@@ -9,6 +9,7 @@ import torch
 import ttnn
 
 from helpers.exercises.stopped import Place
+from helpers.mesh import current_mesh
 from helpers.tensors import shards_of
 from ttnn_emulator.traffic import Link
 
@@ -62,13 +63,21 @@ def difference(results: list, cases: list, function: Callable) -> str:
         (result, sent), (right, enough) = result, right
         if same(result, right):
             return f"The values are right. {too_much(sent, enough)}"
-    if any(isinstance(arg, (ttnn.Tensor, ttnn.MeshDevice)) for arg in args):
+    if of_chips(right):
         return difference_on_mesh(result, right)
     if "tensor" in sort_of(right):
         wanted, found = sort_of(right), sort_of(result)
         return "The shapes are right, the values are not." if wanted == found else f"Wanted: {wanted}. Got: {found}."
     whole = " Whole numbers are wanted: divide with //." if result == right else ""
     return f"For {named(args, function)} it should give {right}, and gave {result}.{whole}"
+
+
+def of_chips(right) -> bool:
+    """Whether tensors on the mesh are wanted: then there is a part for each chip."""
+    if isinstance(right, tuple):
+        return bool(right) and all(map(of_chips, right))
+    chips = current_mesh().get_num_devices()
+    return isinstance(right, torch.Tensor) and right.ndim > 0 and right.shape[0] == chips > 1
 
 
 def too_much(sent: dict[str, int], enough: AtMost) -> str:
