@@ -45,7 +45,7 @@ def open_mesh(system: str = "galaxy", *, backend: str | None = None, numerics: b
     others it stays empty). Opened again while open, it is the same mesh; used with `with`, it closes at the end of the
     outermost block.
 
-    system: a name in ttnn_emulator.systems.SYSTEMS.
+    system: a name in ttnn_emulator.systems.SYSTEMS; "galaxy:8x4" takes a Galaxy as 8 chips along tp, 4 along sp.
     backend: one of BACKENDS; what this machine has unless given.
     numerics: False turns values off on the emulated mesh, for dry runs of memory and shapes.
 
@@ -95,6 +95,7 @@ def _open(system: System, backend: str, numerics: bool) -> ttnn.MeshDevice:
             f"ttnn could not open {system.name}. Restart the kernel and open it again. ttnn says: {error}"
         ) from error
     if backend == "emulated":
+        emulator.wires.take_as(system)
         mesh.emulator, mesh.traffic = emulator, emulator.wires.traffic
         mesh.traffic.clear()
     else:

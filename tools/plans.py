@@ -1,6 +1,7 @@
-"""Plans many videos on many systems, for the explorer of notebook 07 (helpers/show/planned.py).
+"""Plans many videos on many systems, for the explorer of notebook 07 (helpers/show/planned.py), and all splits.
 
-python -m tools.plans
+python -m tools.plans            # everything
+python -m tools.plans splits     # how tp and sp share the chips (helpers/planner/splits.py) only
 
 A plan takes a dry run of some ten seconds; the explorer must not wait. What it shows goes to a small file: peaks and
 predicted seconds, nothing else.
@@ -10,15 +11,20 @@ import itertools
 import json
 import sys
 
+from helpers.planner.splits import keep, splits
 from helpers.planner.whole import Plan, plan
 from helpers.show.planned import PLANS
 
 SYSTEMS = ("n150", "n300", "t3000", "galaxy", "galaxy_torus", "quietbox2", "p150x8", "bh_galaxy")
+SPLIT = ("t3000", "galaxy", "galaxy_torus", "quietbox2", "p150x8", "bh_galaxy")
 FRAMES = (19, 49, 85, 163)
 SIZES = (dict(height=288, width=512), dict(height=480, width=848))
 
 
-def main() -> int:
+def main(arguments: list[str]) -> int:
+    keep([way for system in SPLIT for way in splits(system)])
+    if arguments == ["splits"]:
+        return 0
     rows = []
     for system, size in itertools.product(SYSTEMS, SIZES):
         full = None  # a plan that does not fit; with more frames it does not either
@@ -46,4 +52,4 @@ def kept(made: Plan) -> dict:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(sys.argv[1:]))

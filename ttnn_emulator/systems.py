@@ -55,8 +55,12 @@ class System:
 
     @property
     def splits(self) -> list[tuple[int, int]]:
-        """(tp, sp) of each mesh that its chips make"""
-        return [(tp, self.num_chips // tp) for tp in range(1, self.num_chips + 1) if self.num_chips % tp == 0]
+        """(tp, sp) of each mesh that it can be taken as: as it is, turned, or as one line.
+
+        ttnn lays a mesh over the wires that are there. On a Galaxy it refuses 2 x 16, with rings or without.
+        """
+        (rows, columns), chips = self.mesh, self.num_chips
+        return sorted({(rows, columns), (columns, rows), (1, chips), (chips, 1)})
 
     @property
     def dram_bytes(self) -> int:

@@ -1,7 +1,7 @@
 """Mochi's three models on one mesh, and which of them makes room for the next.
 
 parts = Parts(mesh, weights)                # loads them all
-parts.free(*FREES.get("t3000", ()))         # before decoding; what is used again is loaded again
+parts.free(*frees(find_system("t3000")))    # before decoding; what is used again is loaded again
 """
 
 from functools import cached_property
@@ -21,6 +21,11 @@ FREES = {
     "quietbox2": ("transformer",),
     "p150x4": ("transformer",),
 }
+
+
+def frees(system: System) -> tuple[str, ...]:
+    """The models that leave the chips of a system before the decoder is loaded"""
+    return FREES.get(system.machine, ())
 
 
 class Parts:

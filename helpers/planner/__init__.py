@@ -15,6 +15,7 @@ rates.py        what ops reach on chips, measured by others, each with its sourc
 cost.py         the price of one call
 predict.py      a pass of many calls, and the host that sends them
 scale.py        a recorded program on more chips
+splits.py       the denoiser on the same chips, split otherwise over tp and sp
 cases.py        published runs, predicted; h3.py: one of them, from its description
 published.py    seconds that others have measured
 """

@@ -22,7 +22,8 @@ from transformers import T5Config
 
 from helpers.layers.weights import MOCHI, reference_shapes
 from helpers.mesh import run_on
-from helpers.mochi.parts import FREES, Parts, cut_over_sp
+from helpers.mochi.parts import Parts, cut_over_sp
+from helpers.mochi.parts import frees as freed_on
 from helpers.mochi.pipeline import MAX_TOKENS, PER_LATENT, PER_LATENT_SIDE, check_request
 from helpers.mochi.t5 import T5Encoder
 from helpers.mochi.transformer import Transformer
@@ -194,9 +195,8 @@ def whole_program(
     frees_denoiser: whether it leaves the chips before decoding; as the pipeline does on that system unless given.
     configs: of another Mochi than the real one. The rest as in dry_run, and it raises as dry_run does.
     """
-    find_system(system)
     check_request(frames, height, width, steps=2)
-    frees = FREES.get(system, ()) if frees_denoiser is None else ("transformer",) * frees_denoiser
+    frees = freed_on(find_system(system)) if frees_denoiser is None else ("transformer",) * frees_denoiser
     size = dict(frames=frames, height=height, width=width)
     with contextlib.redirect_stdout(None):
         return run_on(system, stages, configs or REAL, size, fsdp, frees, numerics=False)

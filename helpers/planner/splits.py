@@ -1,0 +1,84 @@
+"""Every way to split Mochi's denoiser over a system: how many chips along tp, how many along sp.
+
+    print(table(splits("galaxy")))         # a dry run for each way, some ten seconds each
+    best(kept("galaxy"))                   # of what was worked out before (tools/plans.py), at once
+
+More chips along tp mean less weights and heads on each and larger sums; more along sp, fewer tokens on each and more
+keys and values to hand round. Seconds are predicted as in predict.py.
+"""
+
+import json
+from dataclasses import asdict, dataclass
+
+from helpers.planner.calls import FOLDER
+from helpers.planner.memory import REAL, aligned, dry_run, gigabytes
+from helpers.planner.predict import Pass
+from ttnn_emulator.systems import find_system
+
+KEPT = FOLDER / "splits.json"
+
+
+@dataclass(frozen=True)
+class Split:
+    """One pass of the denoiser on a system taken as tp x sp chips. peak: bytes on a chip, at most."""
+
+    system: str
+    tp: int
+    sp: int
+    peak: int | None  # None where it does not fit, or cannot be split so
+    why: str  # not; "" where it can
+    seconds: dict[str, float]  # "chips", "host", and of the chips' those that they wait for "links"; predicted
+
+    @property
+    def total(self) -> float | None:
+        """Seconds of a pass: the slower of chips and host"""
+        return max(self.seconds["chips"], self.seconds["host"]) if self.peak else None
+
+
+def splits(system: str, *, frames: int = 163, height: int = 480, width: int = 848) -> list[Split]:
+    """Each way that ttnn lays a mesh over the system's wires, in the order of tp.
+
+    Raises ValueError for an unknown system and for a video that Mochi cannot make.
+    """
+    return [split(system, *way, dict(frames=frames, height=height, width=width)) for way in find_system(system).splits]
+
+
+def split(system: str, tp: int, sp: int, size: dict[str, int]) -> Split:
+    heads = REAL["transformer"]["num_attention_heads"]
+    if heads % tp:
+        return Split(system, tp, sp, None, f"{heads} heads do not divide by {tp}", {})
+    name = f"{system}:{tp}x{sp}"
+    need = dry_run(name, "transformer", **size)
+    if not need.fits:
+        return Split(system, tp, sp, None, "does not fit", {})
+    once = Pass.of(need.calls, find_system(name))
+    waiting = sum(times * call.seconds() for call, times in once.times if call.bound == "links")
+    seconds = {"chips": once.device(), "host": once.host(), "links": waiting / once.pace("mid")}
+    return Split(system, tp, sp, need.peak, "", {kind: round(s, 4) for kind, s in seconds.items()})
+
+
+def kept(system: str) -> list[Split]:
+    """What tools/plans.py has worked out for 163 frames of 480 x 848. Raises ValueError where it has not."""
+    found = [Split(**row) for row in json.loads(KEPT.read_text()) if row["system"] == system]
+    if not found:
+        raise ValueError(f"No splits of {system} are kept. Work them out: splits({system!r}).")
+    return found
+
+
+def keep(ways: list[Split]) -> None:
+    KEPT.write_text("[\n" + ",\n".join(json.dumps(asdict(way)) for way in ways) + "\n]\n")
+
+
+def best(ways: list[Split]) -> Split | None:
+    """The quickest of those that fit"""
+    return min((way for way in ways if way.peak), key=lambda way: way.total, default=None)
+
+
+def table(ways: list[Split]) -> str:
+    """Ways, one a line: memory on a chip, predicted seconds of a pass, and how long chips wait for links."""
+    rows = [("system", "tp", "sp", "GB a chip", "pass, s", "chips", "for links", "host", "")]
+    for way in ways:
+        times = [f"{way.seconds[kind]:.2f}" if way.peak else "-" for kind in ("chips", "links", "host")]
+        total = f"{way.total:.2f}" if way.peak else "-"
+        rows.append((way.system, str(way.tp), str(way.sp), gigabytes(way.peak), total, *times, way.why))
+    return aligned(rows)

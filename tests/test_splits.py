@@ -1,0 +1,86 @@
+"""The denoiser split otherwise over tp and sp: which ways there are, what they take, and where links win."""
+
+import json
+
+import pytest
+
+from helpers.mesh import run_on
+from helpers.planner import splits
+from helpers.planner.splits import Split
+from helpers.tensors import shard
+from ttnn_emulator.systems import find_system
+
+
+def test_a_system_is_taken_as_what_its_wires_make():
+    assert find_system("galaxy").splits == [(1, 32), (4, 8), (8, 4), (32, 1)]
+    assert find_system("quietbox2").splits == [(1, 4), (2, 2), (4, 1)]
+    turned = find_system("t3000:4x2")
+    assert (turned.mesh, turned.axes, turned.machine, turned.num_chips) == ((4, 2), {"tp": 0, "sp": 1}, "t3000", 8)
+    assert turned.dram_bytes == find_system("t3000").dram_bytes and str(turned) == "t3000 4x2"
+    with pytest.raises(ValueError, match="galaxy has 32 chips, which make no '3x4'. Take one of: 1x32, 4x8, 8x4, 32x1"):
+        find_system("galaxy:3x4")
+    with pytest.raises(ValueError, match="There is no system called 'galxy:4x8' here. Choose one of: n150"):
+        find_system("galxy:4x8")
+
+
+def test_a_turned_mesh_counts_along_its_own_axes():
+    """Eight chips in a line hand on seven slices; along the other axis there is one chip."""
+
+    def gathered(mesh):
+        import torch
+
+        from helpers.collectives import all_gather
+
+        x = shard(torch.randn(1, 1, 32 * 8, 64), mesh, sp=2)
+        all_gather(all_gather(x, 2, "sp"), 3, "tp")
+        return tuple(mesh.shape), mesh.traffic.by_axis(), mesh.traffic.title
+
+    shape, sent, title = run_on("t3000:1x8", gathered, backend="emulated")
+    assert shape == (1, 8) and sent == {"sp": 7 * 32 * 64 * 2} and title == "emulated t3000 1x8"
+
+
+@pytest.fixture
+def small(monkeypatch):
+    """Two blocks of the real width: the same kinds of calls, in a second."""
+    config = splits.REAL["transformer"] | {"num_layers": 2}
+    monkeypatch.setitem(splits.REAL, "transformer", config)
+
+
+def test_more_along_tp_means_more_waiting_for_links(small):
+    size = dict(frames=19, height=288, width=512)
+    few, many = (splits.split("t3000", *way, size) for way in ((2, 4), (8, 1)))
+    assert 2 * few.seconds["links"] < many.seconds["links"] < many.seconds["chips"]
+    assert few.peak > 1e8 and many.peak > 1e8 and few.why == many.why == ""
+    waits = [way.seconds["links"] for way in splits.kept("t3000")]
+    assert waits == sorted(waits) and waits[-1] > 3 * waits[0]
+
+
+def test_what_cannot_be_split_says_why():
+    way = splits.split("galaxy", 32, 1, dict(frames=163, height=480, width=848))
+    assert (way.peak, way.total, way.why) == (None, None, "24 heads do not divide by 32")
+    assert splits.table([way]).splitlines()[1].split()[:3] == ["galaxy", "32", "1"]
+
+
+def test_the_best_is_the_quickest_that_fits():
+    ways = [
+        Split("galaxy", 1, 32, 9, "", {"chips": 3.0, "host": 1.0, "links": 2.0}),
+        Split("galaxy", 4, 8, 9, "", {"chips": 1.0, "host": 2.5, "links": 0.2}),
+        Split("galaxy", 8, 4, None, "does not fit", {}),
+    ]
+    assert splits.best(ways) == ways[1] and splits.best(ways[2:]) is None
+    head, first, second, third = splits.table(ways).splitlines()
+    assert "3.00" in first and "2.50" in second and "does not fit" in third and "for links" in head
+
+
+def test_what_is_kept_is_of_all_ways():
+    rows = json.loads(splits.KEPT.read_text())
+    for system in dict.fromkeys(row["system"] for row in rows):
+        assert [(way.tp, way.sp) for way in splits.kept(system)] == find_system(system).splits
+    with pytest.raises(ValueError, match="No splits of n150 are kept"):
+        splits.kept("n150")
+
+
+@pytest.mark.weekly("half a minute of dry runs")
+def test_a_galaxy_is_kept_as_it_comes_out():
+    for way, now in zip(splits.kept("galaxy"), splits.splits("galaxy"), strict=True):
+        assert (way.peak, way.why) == (now.peak, now.why) and way.seconds == pytest.approx(now.seconds)
