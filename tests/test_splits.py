@@ -57,7 +57,7 @@ def test_more_along_tp_means_more_waiting_for_links(small):
 
 def test_what_cannot_be_split_says_why():
     way = splits.split("galaxy", 32, 1, dict(frames=163, height=480, width=848))
-    assert (way.peak, way.total, way.why) == (None, None, "24 heads do not divide by 32")
+    assert (way.peak, way.total, way.why) == (None, None, "24 heads over 32")
     assert splits.table([way]).splitlines()[1].split()[:3] == ["galaxy", "32", "1"]
 
 

@@ -46,7 +46,7 @@ def splits(system: str, *, frames: int = 163, height: int = 480, width: int = 84
 def split(system: str, tp: int, sp: int, size: dict[str, int]) -> Split:
     heads = REAL["transformer"]["num_attention_heads"]
     if heads % tp:
-        return Split(system, tp, sp, None, f"{heads} heads do not divide by {tp}", {})
+        return Split(system, tp, sp, None, f"{heads} heads over {tp}", {})
     name = f"{system}:{tp}x{sp}"
     need = dry_run(name, "transformer", **size)
     if not need.fits:
