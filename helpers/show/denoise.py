@@ -180,6 +180,29 @@ def filmstrip(rows: dict[str, np.ndarray], captions: list[str], by: str) -> Figu
     return signed(figure, by)
 
 
+def guidance(found: dict) -> Figure:
+    """Share of clips that show what was asked, by strength of guidance: models/guidance.json (training/guidance.py).
+
+    Bars are two standard errors of the mean over seeds to each side.
+    """
+    settings, strengths = found["settings"], found["strengths"]
+    figure, axes = plt.subplots(figsize=(7.4, 3.9), layout="constrained")
+    places = range(len(strengths))
+    for n, (aspect, colour, marker) in enumerate(zip(next(iter(strengths.values())), COLOURS, "so^D")):
+        means = [100 * row[aspect]["mean"] for row in strengths.values()]
+        errors = [200 * row[aspect]["std"] / settings["seeds"] ** 0.5 for row in strengths.values()]
+        at = [place + 0.06 * (n - 1.5) for place in places]  # beside each other, or bars would cover bars
+        name = "second colour" if aspect == "second" else aspect
+        axes.errorbar(at, means, errors, fmt=marker + "-", color=colour, lw=1.5, ms=7, capsize=3, label=name)
+    axes.set_xticks(places, strengths)
+    axes.set(xlabel="strength of guidance", ylabel="% of clips that show it")
+    axes.legend(frameon=False, loc="lower right")
+    axes.grid(alpha=0.25)
+    clips = settings["prompts"] * settings["seeds"]
+    axes.set_title(f"{clips} clips each: {settings['prompts']} prompts, {settings['seeds']} seeds", fontsize=12)
+    return signed(figure, "diffusers' pipeline on a CPU, judged by detectors")
+
+
 def growth(frames: list[int], curves: dict[str, list[float]], by: str) -> Figure:
     """Curves over the number of frames, each relative to its first value."""
     figure, axes = plt.subplots(figsize=(7.4, 3.7), layout="constrained")

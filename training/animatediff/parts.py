@@ -37,7 +37,7 @@ DEFAULT = {
     },
     # phases: until which share of the training, clips in a step, frames of each; threads: parts of a step at once
     "together_training": {
-        "minutes": 96.0, "phases": ((0.6, 8, 4), (0.82, 4, 8), (1.0, 2, 16)), "threads": 2,
+        "minutes": 104.0, "phases": ((0.3, 32, 2), (0.6, 16, 4), (0.82, 8, 8), (1.0, 4, 16)), "threads": 2,
         "rate": 7e-4, "muon": 0.014, "check_every": 200,  # at the full rates it first forgets what it can
     },
 }  # fmt: skip
