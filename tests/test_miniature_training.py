@@ -13,7 +13,7 @@ from transformers import T5TokenizerFast
 from helpers.world.prompts import caption
 from helpers.world.scenes import sample
 from training.config import configuration
-from training.export import pack, unpack, weights_size
+from training.export import learned_on, pack, unpack, weights_size
 from training.fast import quicken_autoencoder, quicken_transformer
 from training.loop import Average, Place, rate_at, train
 from training.mochi.autoencoder import TRAINING, Painter, crop, importance, train_autoencoder
@@ -267,3 +267,12 @@ def test_weights_travel_in_small_files(smoke, tmp_path):
     assert a.vae.config.latents_std == pytest.approx(b.vae.config.latents_std)
     with pytest.raises(FileNotFoundError, match="weights"):
         unpack(tmp_path, configuration("smoke"), tmp_path / "never")
+
+
+def test_a_stage_that_is_gone_through_again_is_added_up(tmp_path):
+    torch.save({"step": 70, "spent": 90.0, "model": {}}, tmp_path / "a.pt")
+    before = {"stages": {"one": {"steps": 5, "minutes": 2.0}}, "clips": 9, "seed": 3}
+    once = learned_on(before, "two", tmp_path / "a.pt", 20)
+    assert once["stages"] == {"one": {"steps": 5, "minutes": 2.0}, "two": {"steps": 70, "minutes": 1.5}}
+    twice = learned_on(once, "two", tmp_path / "a.pt", 30)
+    assert twice["stages"]["two"] == {"steps": 140, "minutes": 3.0} and (twice["clips"], twice["seed"]) == (30, 3)

@@ -38,9 +38,13 @@ def loaded(kind, folder):
 
 
 def learned_on(before: dict, stage: str, checkpoint: Path, clips: int) -> dict:
-    """What training.json holds after a finished folder has learned on for one stage more. before: what it held."""
+    """What training.json holds after a finished folder has learned on for one stage more. before: what it held.
+
+    A stage that it has been through already is added up.
+    """
     state = torch.load(checkpoint, map_location="cpu", weights_only=True, mmap=True)
-    more = {"steps": state["step"], "minutes": round(state["spent"] / 60, 1)}
+    so_far = before["stages"].get(stage, {"steps": 0, "minutes": 0.0})
+    more = {"steps": so_far["steps"] + state["step"], "minutes": round(so_far["minutes"] + state["spent"] / 60, 1)}
     return before | {"stages": before["stages"] | {stage: more}, "clips": clips, "torch": torch.__version__}
 
 
