@@ -191,16 +191,17 @@ def guidance(found: dict) -> Figure:
     for n, (aspect, colour, marker) in enumerate(zip(next(iter(strengths.values())), COLOURS, "so^D")):
         means = [100 * row[aspect]["mean"] for row in strengths.values()]
         errors = [200 * row[aspect]["std"] / settings["seeds"] ** 0.5 for row in strengths.values()]
+        above = [min(error, 100 - mean) for mean, error in zip(means, errors)]  # nothing is right in more than all
         at = [place + 0.06 * (n - 1.5) for place in places]  # beside each other, or bars would cover bars
         name = "second colour" if aspect == "second" else aspect
-        axes.errorbar(at, means, errors, fmt=marker + "-", color=colour, lw=1.5, ms=7, capsize=3, label=name)
+        axes.errorbar(at, means, (errors, above), fmt=marker + "-", color=colour, lw=1.5, ms=7, capsize=3, label=name)
     axes.set_xticks(places, strengths)
     axes.set(xlabel="strength of guidance", ylabel="% of clips that show it")
     axes.legend(frameon=False, loc="lower right")
     axes.grid(alpha=0.25)
     clips = settings["prompts"] * settings["seeds"]
     axes.set_title(f"{clips} clips each: {settings['prompts']} prompts, {settings['seeds']} seeds", fontsize=12)
-    return signed(figure, "diffusers' pipeline on a CPU, judged by detectors")
+    return signed(figure, "diffusers' pipeline on a CPU, judged by detectors; bars: two standard errors")
 
 
 def growth(frames: list[int], curves: dict[str, list[float]], by: str) -> Figure:

@@ -1,6 +1,6 @@
 """How good is tiny-animatediff? `python -m training.animatediff.evaluate models/tiny-animatediff`.
 
-Makes clips of 50 fixed prompts with the stock pipeline, 15 of them of held-out colours, and judges the pixels with
+Makes clips of 100 fixed prompts with the stock pipeline, 30 of them of held-out colours, and judges the pixels with
 detectors.py. Beside them stand painted clips, and the same clips under each other's captions. Coherence is compared
 with painted clips and with the UNet alone, frame by frame. Writes evaluation.json, samples.jpg and the model card.
 """
@@ -66,7 +66,7 @@ def painted(clips: list[Clip]) -> np.ndarray:
 
 
 def evaluate(
-    sampler: Sampler, seen: int = 35, unseen: int = 15, others: int = 10
+    sampler: Sampler, seen: int = 70, unseen: int = 30, others: int = 10
 ) -> tuple[dict, np.ndarray, list[Clip]]:
     """-> (what evaluation.json holds, the clips made, what they were asked for). others: clips for coherence."""
     clips = fixed_clips(seen, False) + fixed_clips(unseen, True)
@@ -114,8 +114,8 @@ def main(arguments=None) -> int:
     parser.add_argument("folder", nargs="?", default="models/tiny-animatediff", type=Path)
     parser.add_argument("--steps", type=int, default=14)
     parser.add_argument("--guidance", type=float, default=3.0)
-    parser.add_argument("--seen", type=int, default=35)
-    parser.add_argument("--unseen", type=int, default=15)
+    parser.add_argument("--seen", type=int, default=70)
+    parser.add_argument("--unseen", type=int, default=30)
     options = parser.parse_args(arguments)
     result, videos, clips = evaluate(
         Sampler(options.folder, options.steps, options.guidance), options.seen, options.unseen
