@@ -43,9 +43,9 @@ def test_what_is_shipped_is_drawn():
     assert (shipped["settings"]["prompts"], shipped["settings"]["seeds"]) == (10, 16)
     figure = draw.guidance(shipped)
     (axes,) = figure.axes
-    drawn = [line.lines[0].get_ydata() for line in axes.containers]
+    drawn = [container.lines[0].get_ydata() for container in axes.containers]
     wanted = [[100 * row[aspect]["mean"] for row in shipped["strengths"].values()] for aspect in ASPECTS]
-    assert np.allclose(drawn, wanted) and axes.get_ylabel().startswith("%")
+    assert np.allclose(np.array(drawn, float), wanted) and axes.get_ylabel().startswith("%")
     assert [text.get_text() for text in axes.get_legend().get_texts()] == [
         "scene",
         "motion",
