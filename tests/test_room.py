@@ -51,8 +51,9 @@ def test_a_number_or_names_each_with_its_own_port_and_token(tmp_path):
 
 
 def free_ports(count: int) -> int:
-    """The first of so many free ports in a row."""
-    return next(port for port in range(18900, 20000, count) if all(map(room.is_free, range(port, port + count))))
+    """So many free ports in a row, sought from another place in each process: one may be taken at another address."""
+    first = 18900 + os.getpid() % 1000
+    return next(port for port in range(first, 20000, count) if all(map(room.is_free, range(port, port + count))))
 
 
 def test_a_folder_is_as_the_checkout_is_and_the_next_group_gets_new_ones(tmp_path):
