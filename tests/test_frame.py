@@ -186,3 +186,9 @@ def test_make_names_its_targets():
     assert targets == set(re.findall(r"'make ([\w-]+) ", makefile))
     wanted = "video series test lab renew reset notebooks book test-browser check bench foreign lint clean"
     assert set(wanted.split()) == targets
+
+
+@pytest.mark.skipif("PYTEST_XDIST_WORKER" not in os.environ, reason="one process runs all tests")
+def test_a_file_s_tests_are_sent_to_one_worker(request):
+    """Else each worker sets up what a file's tests share, which costs minutes: pytest 9.2 with pytest-xdist 3.8.0."""
+    assert request.node.nodeid.endswith("@test_frame")
