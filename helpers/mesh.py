@@ -83,7 +83,7 @@ EXPLAINED = {
 def _open(system: System, backend: str, numerics: bool) -> ttnn.MeshDevice:
     global _system
     if backend == "emulated":
-        emulator = ttnn_emulator.install(system.machine, numerics)
+        emulator = ttnn_emulator.install(system.name, numerics)
     else:
         check_hardware(system, backend)
     _system = system
@@ -95,7 +95,6 @@ def _open(system: System, backend: str, numerics: bool) -> ttnn.MeshDevice:
             f"ttnn could not open {system.name}. Restart the kernel and open it again. ttnn says: {error}"
         ) from error
     if backend == "emulated":
-        emulator.wires.take_as(system)
         mesh.emulator, mesh.traffic = emulator, emulator.wires.traffic
         mesh.traffic.clear()
     else:

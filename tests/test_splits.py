@@ -1,6 +1,8 @@
 """The denoiser split otherwise over tp and sp: which ways there are, what they take, and where links win."""
 
 import json
+import subprocess
+import sys
 
 import pytest
 
@@ -84,3 +86,20 @@ def test_what_is_kept_is_of_all_ways():
 def test_a_galaxy_is_kept_as_it_comes_out():
     for way, now in zip(splits.kept("galaxy"), splits.splits("galaxy"), strict=True):
         assert (way.peak, way.why) == (now.peak, now.why) and way.seconds == pytest.approx(now.seconds)
+
+
+def test_a_program_of_others_is_counted_along_the_axes_that_were_asked_for():
+    """The emulator by itself, without helpers.mesh: it becomes the machine, and names its axes as asked."""
+    code = """
+import ttnn_emulator
+emulator = ttnn_emulator.install("t3000:1x8")
+import ttnn, torch
+ttnn.set_fabric_config(ttnn.FabricConfig.FABRIC_1D)
+mesh = ttnn.open_mesh_device(ttnn.MeshShape(1, 8))
+x = ttnn.from_torch(torch.randn(1, 1, 32, 64), device=mesh, layout=ttnn.TILE_LAYOUT, dtype=ttnn.bfloat16)
+ttnn.all_gather(x, dim=2, cluster_axis=1)
+print("sent", emulator.wires.traffic.by_axis())
+import os; os._exit(0)
+"""
+    said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
+    assert "sent {'sp': 28672}" in said.stdout, said.stderr[-500:]

@@ -9,38 +9,31 @@ import argparse
 import json
 from pathlib import Path
 
-import numpy as np
-
 from helpers.world.prompts import caption
 from helpers.world.scenes import Clip
-from training.mochi.evaluate import ASPECTS, Sampler, fixed_clips, judge
+from training.compare import spread
+from training.mochi.evaluate import Sampler, fixed_clips, judge
 
 STRENGTHS = (1.0, 2.0, 4.5, 9.0)
 PROMPTS, SEEDS, STEPS, FRAMES = 10, 16, 12, 31
 OUT = Path("models/guidance.json")
 
 
-def at_strength(sampler: Sampler, clips: list[Clip], strength: float, seeds: int) -> dict[str, list[float]]:
-    """Share of the clips of each seed that show what was asked, by aspect"""
+def at_strength(sampler: Sampler, clips: list[Clip], strength: float, seeds: int) -> list[dict[str, float]]:
+    """For each seed the share of the clips that show what was asked, by aspect"""
     prompts, rates = [caption(clip, plain=True) for clip in clips], []
     for seed in range(seeds):
         # another noise for each prompt too, the same at all strengths
         own = [1000 * seed + place for place in range(len(clips))]
         rates.append(judge(sampler(prompts, guidance=strength, seeds=own), clips))
         print(f"strength {strength:g}, seed {seed}: {rates[-1]}", flush=True)
-    return {aspect: [row[aspect] for row in rates] for aspect in ASPECTS}
+    return rates
 
 
 def compare(sampler: Sampler, prompts: int = PROMPTS, seeds: int = SEEDS) -> dict:
     """-> what guidance.json holds: for each strength and aspect the mean, and the standard deviation over seeds."""
     clips = fixed_clips(prompts, unseen=True)
-    found = {}
-    for strength in STRENGTHS:
-        rates = at_strength(sampler, clips, strength, seeds)
-        found[f"{strength:g}"] = {
-            aspect: {"mean": float(np.mean(values)), "std": float(np.std(values, ddof=1))}
-            for aspect, values in rates.items()
-        }
+    found = {f"{strength:g}": spread(at_strength(sampler, clips, strength, seeds)) for strength in STRENGTHS}
     settings = {"prompts": prompts, "seeds": seeds, "steps": sampler.steps, "frames": sampler.frames}
     return {"strengths": found, "settings": settings}
 

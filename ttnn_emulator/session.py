@@ -19,14 +19,15 @@ _emulator: golden.Emulator | None = None
 def install(system: str, numerics: bool = True) -> golden.Emulator:
     """From now on this process is `system`; every ttnn call goes through the emulator that is returned.
 
-    system: a name in ttnn_emulator.SYSTEMS.
+    system: a name in ttnn_emulator.SYSTEMS; "galaxy:8x4" counts what is sent along the axes of that mesh.
     numerics: False turns values off, for dry runs of memory and shapes.
 
     Raises ValueError for an unknown system, and RuntimeError where ttnn has looked at this machine's devices before.
     Called again, it changes no more than `numerics`.
     """
     global _system, _emulator
-    system = find_system(system)
+    asked = find_system(system)
+    system = find_system(asked.machine)  # the same chips and wires, whatever mesh they are taken as
     if _system not in (None, system):
         raise RuntimeError(
             f"This process already emulates {_system.name}, and ttnn drives one system per process. "
@@ -41,6 +42,7 @@ def install(system: str, numerics: bool = True) -> golden.Emulator:
         constructor.install(_emulator)
         sys.modules["ttnn_emulator.conv"].install(_emulator)
     _emulator.numerics = numerics
+    _emulator.wires.take_as(asked)
     return _emulator
 
 

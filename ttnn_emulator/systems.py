@@ -104,7 +104,7 @@ SYSTEMS = {
 
 
 def find_system(name: str) -> System:
-    """The system of that name. `galaxy:2x16` is a Galaxy taken as another mesh: 2 chips along tp, 16 along sp.
+    """The system of that name. `galaxy:8x4` is a Galaxy taken as another mesh: 8 chips along tp, 4 along sp.
 
     Raises ValueError naming the systems that exist, or the meshes that a system can be taken as.
     """

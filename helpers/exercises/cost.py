@@ -64,10 +64,8 @@ def weights_in_eight_bits(x, w):
 
 def eight_bits_cases():
     """Tokens over sp; a matrix whose rows lie over sp, too, and its columns over tp"""
-    _, sp = tp_and_sp()
-    mesh, x, w, _ = layer_inputs(seed=71, rows=32, width=64 * sp, hidden=32)
-    w = w[:, :, : 64 * sp]  # of each chip 64 rows
-    x = x[..., : 64 * sp]
+    mesh, (tp, sp), draw = current_mesh(), tp_and_sp(), rounded(71)
+    x, w = draw(1, 1, 32 * sp, 64 * sp), draw(1, 1, 64 * sp, 32 * tp)  # of each chip 64 rows and 32 columns of w
     placed = shard(x, mesh, sp=2), shard(w, mesh, sp=2, tp=3)
     sent = AtMost(sp=busiest("sp", 2 * 1088), tp=0)  # two tiles of each chip, of 1,024 bytes and 64 exponents
     return [(placed, (on_chips(x @ w, mesh, sp=2, tp=3), sent))]

@@ -1,7 +1,7 @@
 """Mochi's three models on one mesh, and which of them makes room for the next.
 
 parts = Parts(mesh, weights)                # loads them all
-parts.free(*frees(find_system("t3000")))    # before decoding; what is used again is loaded again
+parts.free(*freed_on(find_system("t3000")))    # before decoding; what is used again is loaded again
 """
 
 from functools import cached_property
@@ -23,7 +23,7 @@ FREES = {
 }
 
 
-def frees(system: System) -> tuple[str, ...]:
+def freed_on(system: System) -> tuple[str, ...]:
     """The models that leave the chips of a system before the decoder is loaded"""
     return FREES.get(system.machine, ())
 

@@ -21,7 +21,7 @@ from transformers import AutoTokenizer
 from helpers.layers.config import check_config, one_of, product_of
 from helpers.layers.weights import Weights, find_folder
 from helpers.mesh import label
-from helpers.mochi.parts import Parts, frees
+from helpers.mochi.parts import Parts, freed_on
 from helpers.mochi.t5 import T5Encoder
 from helpers.mochi.transformer import Prompt, Transformer
 from helpers.mochi.vae import Decoder
@@ -73,7 +73,7 @@ class Mochi(Parts):
         request = Request(prompt, **settings)
         channels = self.weights["transformer"].config["in_channels"]  # the model itself may be freed, and would load
         latents = self.denoise(first_noise(channels, request), request)
-        self.free(*frees(self.mesh.system))
+        self.free(*freed_on(self.mesh.system))
         video = self.decoder(latents)
         return (video[0].permute(1, 2, 3, 0) / 2 + 0.5).clamp(0, 1)
 

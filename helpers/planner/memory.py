@@ -22,8 +22,7 @@ from transformers import T5Config
 
 from helpers.layers.weights import MOCHI, reference_shapes
 from helpers.mesh import run_on
-from helpers.mochi.parts import Parts, cut_over_sp
-from helpers.mochi.parts import frees as freed_on
+from helpers.mochi.parts import Parts, cut_over_sp, freed_on
 from helpers.mochi.pipeline import MAX_TOKENS, PER_LATENT, PER_LATENT_SIDE, check_request
 from helpers.mochi.t5 import T5Encoder
 from helpers.mochi.transformer import Transformer

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from helpers.mesh import run_on
-from helpers.mochi.parts import frees
+from helpers.mochi.parts import freed_on
 from helpers.mochi.pipeline import check_request
 from helpers.planner.calls import FOLDER, recorded
 from helpers.planner.memory import NOT_COUNTED, Need, aligned, gigabytes, stages, whole_program
@@ -211,7 +211,7 @@ def captured(mesh, folder: str, config: dict[str, dict], size: dict) -> str:
     from ttnn_emulator.report import Report  # ttnn's part for reports takes a second to import
 
     capture = Report(folder)
-    stages(mesh, config, size, None, frees(mesh.system))
+    stages(mesh, config, size, None, freed_on(mesh.system))
     return capture.close()
 
 

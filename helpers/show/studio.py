@@ -51,7 +51,8 @@ class Studio:
         self.folder = None  # of the job that runs
         self.menus = prompt_builder()
         self.prompt = widgets.Text(self.menus.prompt, description="prompt", layout=widgets.Layout(width="98%"))
-        systems = [mesh.system.name] if mesh.backend == "silicon" else list(SYSTEMS)
+        others = [] if mesh.backend == "silicon" else SYSTEMS
+        systems = sorted({mesh.system.name, *others}, key=[*SYSTEMS, mesh.system.name].index)
         self.system = widgets.Dropdown(options=systems, value=mesh.system.name, description="system")
         self.steps = widgets.IntSlider(20, 2, 64, description="steps")
         self.guidance = widgets.FloatSlider(4.5, min=1, max=12, step=0.5, description="guidance")
