@@ -76,7 +76,7 @@ def best(ways: list[Split]) -> Split | None:
 
 def table(ways: list[Split]) -> str:
     """Ways, one a line: memory on a chip, predicted seconds of a pass, and how long chips wait for links."""
-    rows = [("system", "tp", "sp", "GB a chip", "pass, s", "chips", "for links", "host", "")]
+    rows = [("system", "tp", "sp", "GB a chip", "predicted s", "chips", "for links", "host", "")]
     for way in ways:
         times = [f"{way.seconds[kind]:.2f}" if way.peak else "-" for kind in ("chips", "links", "host")]
         total = f"{way.total:.2f}" if way.peak else "-"
