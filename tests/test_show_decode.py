@@ -83,3 +83,32 @@ def test_memory_that_one_chip_lacks_has_another_colour():
     assert (small.get_width(), large.get_width()) == pytest.approx((2.19, 17.51))
     assert small.get_facecolor() == to_rgba(COLOURS[0]) and large.get_facecolor() == to_rgba(COLOURS[5])
     assert {"2.19", "17.51", "memory of one chip: 12.87 GB", "paper, not measured"} <= set(texts(figure))
+
+
+def test_a_poke_asks_for_what_the_sliders_say():
+    asked = []
+
+    def poke(frame, row, column):
+        asked.append((frame, row, column))
+        change = torch.rand(19, 24, 40) + 0.1
+        change[: max(0, 6 * frame - 5)] = 0
+        return change
+
+    live = draw.Poke(poke, (2, 1, 3), (4, 3, 5), "somebody")
+    assert [slider.max for slider in live.sliders] == [3, 2, 4] and asked == [(2, 1, 3)]
+    titles = [panel.get_title() for panel in live.draw().axes if panel.get_title()]
+    assert titles == ["frame 6", "frame 7", "frame 9", "frame 12", "frame 18"]
+    before = live.picture.value
+    live.sliders[0].value = 0
+    assert asked[-1] == (0, 1, 3) and live.picture.value != before
+    live.sliders[0].value = 3
+    titles = [panel.get_title() for panel in live.draw().axes if panel.get_title()]
+    assert titles == ["frame 12", "frame 13", "frame 15", "frame 18"]
+
+
+def test_enlarged_pictures_keep_their_pixels():
+    one, other = torch.rand(12, 20, 3), torch.rand(12, 20, 3)
+    figure = draw.enlarged({"one": one, "other": other}, [4, 8], "somebody")
+    assert [panel.get_title() for panel in figure.axes] == ["one", "other"]
+    assert torch.equal(torch.as_tensor(figure.axes[1].images[0].get_array().data), other)
+    assert list(figure.axes[0].get_yticks()) == [3.5, 7.5]

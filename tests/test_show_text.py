@@ -3,8 +3,10 @@
 import numpy as np
 import pytest
 import torch
+from matplotlib.colors import to_rgb
 from matplotlib.patches import Rectangle
 
+from helpers.show import COLOURS, PALE
 from helpers.show import text as draw
 
 
@@ -54,3 +56,23 @@ def test_memory_bars_end_at_the_highest_use():
     assert [bar.get_width() for bar in bars] == pytest.approx([9, 0.5, 2, 0.25])
     assert [bar.get_x() for bar in bars] == pytest.approx([0, 9, 0, 2])
     assert {"one", "four", "9.50 GB", "2.25 GB", "a chip has 12.00 GB", "dry run"} <= set(texts(figure))
+
+
+def test_the_prompt_box_reads_what_is_written():
+    asked = []
+
+    def read(prompt):
+        asked.append(prompt)
+        pieces = ["▁a", "▁", "d", "r", ",", "</s>"][: 2 + len(prompt.split())]
+        return torch.rand(len(pieces), len(pieces)), pieces
+
+    box = draw.PromptBox("a dr , .", read, 9, "somebody")
+    places = box.draw().axes[-1]
+    colours = [to_rgb(patch.get_facecolor()) for patch in places.patches]
+    spelled, token, empty = map(to_rgb, (COLOURS[1], COLOURS[4], PALE))
+    assert colours == [token, token, spelled, spelled, token, token, *[empty] * 3]
+    assert places.get_title("left").startswith("6 of 9 places hold a token (mask 1), 3 are padding (mask 0)")
+    before = box.picture.value
+    box.prompt.value = "a b"
+    assert asked[-1] == "a b" and box.picture.value != before
+    assert box._repr_mimebundle_()["image/png"].startswith("iVBOR")

@@ -6,8 +6,8 @@ import ipywidgets as widgets
 
 from helpers import video
 from helpers.frames.motion import around, ken_burns
-from helpers.show.explorer import png
 from helpers.show.frames import camera
+from helpers.show.live import png
 
 Box = tuple[float, float, float, float]
 

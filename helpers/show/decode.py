@@ -1,5 +1,8 @@
 """Pictures of notebook 04: latents and the frames they stand for, halos, seams, and memory."""
 
+from collections.abc import Callable
+
+import ipywidgets
 import matplotlib.pyplot as plt
 import torch
 from matplotlib.colors import LogNorm
@@ -7,6 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
 from helpers.show import COLOURS, INK, LINK, PALE, signed
+from helpers.show.live import Live
 
 PER_ROW = {"frames": 2, "channels": 3}  # pictures side by side in one column of `latent_frames`
 
@@ -75,6 +79,43 @@ def footprint(change: torch.Tensor, place: tuple[int, int, int], frames: list[in
         axes.axvspan(-0.5, changed.float().argmax().item() - 0.5, color=PALE, label="exactly 0")
     axes.set(xlabel="video frame", ylabel="mean |change|", xlim=(-0.5, len(each) - 0.5))
     axes.legend(frameon=False, fontsize=10)
+    return signed(figure, by)
+
+
+class Poke(Live):
+    """Three sliders choose a latent number; the picture shows what changes in the video when it moves.
+
+    poke(frame, row, column) -> change (T, H, W). size: latent frames, rows and columns.
+    """
+
+    def __init__(self, poke: Callable, place: tuple[int, int, int], size: tuple[int, int, int], by: str):
+        self.poke, self.by = poke, by
+        names = "latent frame", "row", "column"
+        self.sliders = [
+            ipywidgets.IntSlider(at, 0, count - 1, description=name, continuous_update=False)
+            for at, count, name in zip(place, size, names)
+        ]
+        super().__init__(self.sliders, self.draw)
+
+    def draw(self) -> Figure:
+        """The footprint of what is chosen now: the frame before its own, some of its own, and the last of all."""
+        place = tuple(slider.value for slider in self.sliders)
+        change = self.poke(*place)
+        first, end, last = max(0, 6 * place[0] - 5), 6 * place[0] + 1, len(change) - 1
+        return footprint(
+            change, place, sorted({max(0, first - 1), first, min(first + 2, end - 1), end - 1, last}), self.by
+        )
+
+
+def enlarged(pictures: dict[str, torch.Tensor], borders: list[int], by: str) -> Figure:
+    """Pictures (H, W, 3) in 0..1 side by side, every pixel a square. Marks at the left: rows where a strip begins."""
+    figure, panels = plt.subplots(1, len(pictures), figsize=(4.7 * len(pictures), 5), squeeze=False,
+                                  layout="constrained")  # fmt: skip
+    for (name, picture), panel in zip(pictures.items(), panels[0]):
+        panel.imshow(picture, interpolation="nearest")
+        panel.set(xticks=[], yticks=[row - 0.5 for row in borders], yticklabels=borders, title=name)
+        panel.tick_params(length=8, width=2, color=COLOURS[5])
+    panels[0][0].set_ylabel("row of pixels")
     return signed(figure, by)
 
 

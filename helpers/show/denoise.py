@@ -133,20 +133,6 @@ def arrow(axes, start: tuple[float, float], end: tuple[float, float]) -> None:
                                    shrinkB=0))  # fmt: skip
 
 
-def hops(chips: int) -> Figure:
-    """How many hops a block of keys makes to each chip: along a line, and around a ring the nearer way."""
-    figure, panels = plt.subplots(1, 2, figsize=(0.94 * chips + 2.6, 0.47 * chips + 1.6), layout="constrained")
-    apart = abs(np.arange(chips)[:, None] - np.arange(chips)[None])
-    for panel, steps, title in zip(panels, (apart, np.minimum(apart, chips - apart)), ("a line", "a ring")):
-        panel.imshow(steps, cmap="Blues", vmax=2 * chips)  # pale, so that the numbers can be read
-        for chip, source in np.ndindex(chips, chips):
-            panel.text(source, chip, steps[chip, source], ha="center", va="center", fontsize=11, color=INK)
-        panel.set(xticks=range(chips), yticks=range(chips), xlabel="block of keys and values", title=title)
-    panels[0].set_ylabel("chip with its queries")
-    figure.suptitle("Hops before a chip meets a block", fontsize=12)
-    return signed(figure, PAPER)
-
-
 def schedule(sigmas: torch.Tensor, title: str) -> Figure:
     """How far from noise (0) to video (1) each step begins, beside steps of equal length."""
     steps = len(sigmas) - 1

@@ -1,18 +1,18 @@
 """Plans of videos on many systems, to turn over. Beside explorer.py, since the planner imports every model: seconds."""
 
 import json
-from base64 import b64encode
 
 import ipywidgets
+from matplotlib.figure import Figure
 
 from helpers.planner.calls import FOLDER
 from helpers.show import plan
-from helpers.show.explorer import png
+from helpers.show.live import Live
 
 PLANS = FOLDER / "plans.json"  # tools/plans.py
 
 
-class Planned:
+class Planned(Live):
     """System, length and size -> what the video would take. Worked out beforehand by tools/plans.py."""
 
     def __init__(self):
@@ -23,17 +23,10 @@ class Planned:
         sizes = dict.fromkeys((row["width"], row["height"]) for row in self.rows)
         names = [(f"{width} x {height}", (width, height)) for width, height in sizes]
         self.size = ipywidgets.Dropdown(options=names, value=names[-1][1], description="size")
-        self.picture = ipywidgets.Image(value=self.draw(), format="png")
-        for control in (self.system, self.frames, self.size):
-            control.observe(lambda change: setattr(self.picture, "value", self.draw()), "value")
+        super().__init__((self.system, self.frames, self.size), self.draw, plan.all_plans(self.rows))
 
-    def draw(self) -> bytes:
-        """The picture of what is chosen now, as PNG."""
+    def draw(self) -> Figure:
+        """The picture of what is chosen now."""
         wanted = self.system.value, self.frames.value, *self.size.value
         key = lambda row: (row["system"], row["frames"], row["width"], row["height"])
-        return png(plan.kept_plan(next(row for row in self.rows if key(row) == wanted)))
-
-    def _repr_mimebundle_(self, **options):
-        controls = ipywidgets.HBox([self.system, self.frames, self.size])
-        live = ipywidgets.VBox([controls, self.picture])._repr_mimebundle_(**options)
-        return live | {"image/png": b64encode(png(plan.all_plans(self.rows))).decode()}
+        return plan.kept_plan(next(row for row in self.rows if key(row) == wanted))

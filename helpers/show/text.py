@@ -2,11 +2,14 @@
 
 from collections.abc import Callable
 
+import ipywidgets
 import matplotlib.pyplot as plt
 import torch
 from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
 
 from helpers.show import COLOURS, INK, LINK, PALE, signed
+from helpers.show.live import Live
 
 
 def buckets(bucket: Callable[[int], int], reach: int, by: str) -> Figure:
@@ -68,6 +71,47 @@ def moved(distance: torch.Tensor, pieces: list[str], by: str) -> Figure:
     axes.set_title("Which words move the others", fontsize=12)
     figure.colorbar(image, ax=axes, label="distance moved (% of the vector's length)", shrink=0.9)
     return signed(figure, by)
+
+
+class PromptBox(Live):
+    """A prompt to write: its tokens, their places and the mask, and which of them move which.
+
+    read(prompt) -> (distance, pieces), as `moved` takes them. places: how many tokens the encoder is given.
+    """
+
+    def __init__(self, prompt: str, read: Callable, places: int, by: str):
+        self.read, self.places, self.by = read, places, by
+        wide = {"width": "95%"}
+        self.prompt = ipywidgets.Text(prompt, description="prompt", continuous_update=False, layout=wide)
+        super().__init__([self.prompt], self.draw)
+
+    def draw(self) -> Figure:
+        """The pictures of the prompt that stands in the box."""
+        distance, pieces = self.read(self.prompt.value)
+        figure = moved(distance, pieces, self.by)
+        width, height = figure.get_size_inches()
+        figure.set_size_inches(max(width, 9.6), height + 1.6)
+        figure.get_layout_engine().set(rect=(0, 0.05, 1, 0.95 - 1.5 / (height + 1.6)))
+        row = figure.add_axes((0.03, 1 - 1.35 / (height + 1.6), 0.94, 1.05 / (height + 1.6)))
+        row.set_in_layout(False)
+        tokens_in_places(row, pieces, self.places)
+        return figure
+
+
+def tokens_in_places(axes, pieces: list[str], places: int) -> None:
+    """A box for each place: dark with its token where the mask is 1, pale where padding stands; letters are marked."""
+    for place in range(places):
+        real = place < len(pieces)
+        spelled = real and not pieces[place].startswith("▁") and pieces[place].isalpha()
+        colour = PALE if not real else COLOURS[1] if spelled else COLOURS[4]
+        axes.add_patch(Rectangle((place + 0.04, 0), 0.92, 1, fc=colour, ec=LINK, lw=0.6))
+        if real:
+            axes.text(place + 0.5, 0.5, pieces[place], rotation=90, ha="center", va="center", fontsize=8, color=INK)
+    axes.set(xlim=(0, places), ylim=(0, 1), yticks=[], xticks=[])
+    axes.spines[:].set_visible(False)
+    left = max(0, places - len(pieces))
+    count = f"{len(pieces)} of {places} places hold a token (mask 1), {left} are padding (mask 0)"
+    axes.set_title(f"{count}; orange: a letter of a word that is spelled", fontsize=10, loc="left")
 
 
 def name_tokens(axes, columns: list[str], rows: list[str]) -> None:

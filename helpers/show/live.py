@@ -1,0 +1,64 @@
+"""A picture that follows its controls. Where widgets do not run, a still picture stands in."""
+
+from base64 import b64encode
+from collections.abc import Callable, Iterable
+
+import ipywidgets
+from IPython.core.pylabtools import print_figure
+from matplotlib.figure import Figure
+
+
+class Live:
+    """Controls in a row, and under them the picture that `draw` makes; a control that changes draws it again.
+
+    draw: reads the controls, returns a figure. still: the figure that says the same without a kernel; default: the
+    first picture. photo: whether `still` is made of photos, which take much less room as JPEG than as PNG.
+    """
+
+    def __init__(
+        self,
+        controls: Iterable[ipywidgets.Widget],
+        draw: Callable[[], Figure],
+        still: Figure | None = None,
+        photo: bool = False,
+    ):
+        self.controls, self.still, self.photo = list(controls), still, photo
+        self.picture = ipywidgets.Image(value=png(draw()), format="png")
+        for control in self.controls:
+            if not isinstance(control, ipywidgets.Play):  # it moves another control
+                control.observe(lambda change: setattr(self.picture, "value", png(draw())), "value")
+
+    def _repr_mimebundle_(self, **options):
+        row = ipywidgets.HBox(self.controls, layout={"flex_flow": "row wrap"})
+        live = ipywidgets.VBox([row, self.picture])._repr_mimebundle_(**options)
+        return live | self.without_kernel()
+
+    def without_kernel(self) -> dict[str, str]:
+        """The still picture by its kind. A notebook has a megabyte for all its pictures."""
+        if self.photo:
+            taken = print_figure(self.still, "jpeg", dpi=100, pil_kwargs={"quality": 85})
+            return {"image/jpeg": b64encode(taken).decode()}
+        return {"image/png": b64encode(png(self.still) if self.still else self.picture.value).decode()}
+
+
+class Slider(Live):
+    """A slider over pictures of one kind, with a button that plays them. It begins at the first.
+
+    draw: makes the figure of one of the options, when it is chosen.
+    """
+
+    def __init__(self, name: str, options: list[str], draw: Callable[[str], Figure], still: Figure, photo: bool = True):
+        self.slider = ipywidgets.SelectionSlider(options=options, description=name)
+        super().__init__(played(self.slider), lambda: draw(self.slider.value), still, photo)
+
+
+def played(slider: ipywidgets.SelectionSlider) -> list[ipywidgets.Widget]:
+    """A slider with a button before it that plays its options, one a second."""
+    button = ipywidgets.Play(max=len(slider.options) - 1, interval=1000, show_repeat=False, description="play")
+    ipywidgets.jslink((button, "value"), (slider, "index"))
+    slider.observe(lambda change: setattr(button, "max", len(slider.options) - 1), "options")
+    return [button, slider]
+
+
+def png(figure: Figure) -> bytes:
+    return print_figure(figure, "png", bbox_inches=None, dpi=130)  # one size whatever the title
