@@ -49,12 +49,23 @@ def test_a_click_makes_a_video_of_what_is_chosen(box, mesh, tmp_path):
     box.wait()
     assert box.asked == [(box.prompt.value, "weights", mesh, 5, {"guidance": 3.0, "seed": 11})]
     (file,) = tmp_path.glob("*.mp4")
-    assert (
-        file.name == "06_a_big_blue_butterfly_landing_on_a_yellow.mp4" and b"emulated galaxy 4x8" in file.read_bytes()
-    )
-    assert video.read(file)[0].shape == (7, 32, 32, 3) and "data:video/mp4" in box.picture.value
+    assert file.name == "06_a_big_blue_butterfly_landing_on_a_yellow_steps5_guidance3_seed11_galaxy.mp4"
+    assert video.read(file)[0].shape == (7, 32, 32, 3) and b"emulated galaxy 4x8" in file.read_bytes()
     assert box.said.value == f"{file}, made by emulated galaxy 4x8"
     assert box.stop.disabled and not box.run.disabled
+
+
+def test_what_was_made_stays_in_the_gallery_and_in_files_of_its_own(box, tmp_path):
+    box.steps.value = 3
+    for strength in (1.0, 8.0):
+        box.guidance.value = strength
+        box.run.click()
+        box.wait()
+    box.hang(torch.rand(7, 32, 32, 3), "a red dragonfly <i>landing", {"seed": 2}, "emulated n150 1x1")
+    strange, last, first = (picture.value for picture in box.gallery.children)
+    assert "guidance 8, " in last and "guidance 1, " in first and "data:video/mp4" in first
+    assert "&lt;i&gt;landing" in strange and "emulated n150 1x1" in strange and "dragonfly&#x27;" in strange
+    assert len(list(tmp_path.glob("06_*.mp4"))) == 3
 
 
 def test_stopped_and_run_again(box, tmp_path):

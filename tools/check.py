@@ -153,7 +153,7 @@ def weights():
     hub = Path(os.environ.get("HF_HUB_CACHE", cache / "hub"))
     if (hub / "models--genmo--mochi-1-preview").exists():
         return OK, "weights: the miniatures, and files of the real Mochi-1 in the Hugging Face cache"
-    return WITHOUT, "weights: the miniatures. The real Mochi-1 is not here; only section 8 of notebook 06 asks for it"
+    return WITHOUT, "weights: the miniatures. The real Mochi-1 is not here; only section 7 of notebook 06 asks for it"
 
 
 def network():

@@ -1,4 +1,4 @@
-"""The prompt box: choose what to make and where, watch it being made, stop it, see it.
+"""The prompt box: choose what to make and where, watch it being made, stop it, see it among those made before.
 
 The button starts a thread, so that "stop" is heard. There is one mesh for all, so a cell that is run meanwhile waits
 until the video is made. Another system than the open one runs in a process of its own.
@@ -60,9 +60,9 @@ class Studio:
         self.run = widgets.Button(description="make the video", button_style="primary", icon="play")
         self.stop = widgets.Button(description="stop", icon="stop", disabled=True)
         self.progress = widgets.IntProgress(0, 0, self.steps.value)
-        self.said, self.picture = widgets.HTML(), widgets.HTML()
+        self.said, self.gallery = widgets.HTML(), widgets.HBox(layout={"flex_flow": "row wrap"})
         rows = [self.system, self.seed], [self.steps, self.guidance], [self.run, self.stop, self.progress]
-        self.box = widgets.VBox([self.menus, self.prompt, *map(widgets.HBox, rows), self.said, self.picture])
+        self.box = widgets.VBox([self.menus, self.prompt, *map(widgets.HBox, rows), self.said, self.gallery])
         for menu in self.menus.children:
             menu.observe(self.from_menus, "value")
         self.prompt.observe(lambda _: self.say(prompts.read(self.prompt.value).advice()), "value")
@@ -90,7 +90,7 @@ class Studio:
             self.job.join()
 
     def work(self) -> None:
-        self.run.disabled, self.stop.disabled, self.picture.value = True, False, ""
+        self.run.disabled, self.stop.disabled = True, False
         cells = getattr(get_ipython(), "events", None)
         if cells:
             cells.register("pre_run_cell", self.wait)
@@ -119,9 +119,18 @@ class Studio:
             while not made.done():
                 self.report(where)
                 time.sleep(0.2)
-        path = self.out / f"06_{'_'.join(self.prompt.value.split())[:40]}.mp4"
-        video.write(path, made.result(), made_by=where)
-        self.picture.value = video.html(made.result())
+        self.hang(made.result(), task[1], settings, where)
+
+    def hang(self, frames: torch.Tensor, prompt: str, settings: dict, where: str) -> None:
+        """Writes a video and puts it first in the gallery. Another prompt, setting or system has another file."""
+        chosen = "_".join(f"{name}{value:g}" for name, value in settings.items())
+        path = self.out / f"06_{'_'.join(prompt.split())[:40]}_{chosen}_{where.split()[1]}.mp4".replace(":", "_")
+        video.write(path, frames, made_by=where)
+        under = [prompt, ", ".join(f"{name} {value:g}" for name, value in settings.items()), where, path.name]
+        under += prompts.read(prompt).advice().splitlines()
+        picture = widgets.HTML(f"{video.html(frames, width=256)}<br>{'<br>'.join(map(escape, under))}")
+        picture.layout = {"width": "270px"}
+        self.gallery.children = (picture, *self.gallery.children)
         self.say(f"{path}, made by {where}")
 
     def report(self, where: str) -> None:
