@@ -19,7 +19,7 @@ from transformers import CLIPTextModelWithProjection, T5EncoderModel
 from training.export import learned_on, loaded
 from training.loop import Place
 from training.stills.frames import encode_frames
-from training.stills.parts import configuration
+from training.stills.parts import configuration, new_transformer
 from training.stills.sd3 import Batches, TextEncoder, save_pipeline, train_denoiser
 
 
@@ -32,6 +32,34 @@ def finished_encoder(folder: Path, config: dict) -> TextEncoder:
     return encoder.eval().requires_grad_(False)
 
 
+@torch.no_grad()
+def deepened(learned: SD3Transformer2DModel, config: dict) -> SD3Transformer2DModel:
+    """The same outputs from as many blocks as the configuration has: each new one stands behind an old one.
+
+    A new block adds nothing yet, for its gates are zero (they learn first). The last block stays the last: it alone
+    has no text to hand on. Raises ValueError where there are more old blocks than asked for.
+    """
+    old, count = list(learned.transformer_blocks), config["transformer"]["num_layers"]
+    if len(old) == count:
+        return learned
+    if len(old) > count:
+        raise ValueError(f"{len(old)} blocks have learned and {count} are asked for: blocks can only be added")
+    torch.manual_seed(config["seed"] + 3)
+    whole = new_transformer(config)
+    places = [round(k * (count - 1) / (len(old) - 1)) for k in range(len(old))]
+    for place, block in zip(places, old, strict=True):
+        whole.transformer_blocks[place] = block
+    for place in set(range(count)) - set(places):
+        block = whole.transformer_blocks[place]
+        for norm in (block.norm1, block.norm1_context):  # shift, scale, gate of attention; shift, scale, gate after
+            for gate in (norm.linear.weight, norm.linear.bias):
+                parts = gate.chunk(6)
+                parts[2].zero_(), parts[5].zero_()
+    rest = {name: value for name, value in learned.state_dict().items() if not name.startswith("transformer_blocks.")}
+    whole.load_state_dict(rest, strict=False)
+    return whole
+
+
 def learn_on(place: Place, config: dict, folder: Path, out: Path) -> bool:
     """Encode the clips, train, write the diffusers folder and its training.json; False if the deadline came first."""
     before = json.loads((folder / "training.json").read_text())
@@ -39,10 +67,11 @@ def learn_on(place: Place, config: dict, folder: Path, out: Path) -> bool:
     mean, std = vae.config.shift_factor, 1 / vae.config.scaling_factor
     if not encode_frames(place, config, vae):
         return False
-    batches = Batches(place, config["transformer_training"]["drop"])
+    settings = config["transformer_training"]
+    batches = Batches(place, settings["drop"], settings["often"])
     batches.mean, batches.std = mean, std
     here, encoder = replace(place, folder=place.folder / "sd3"), finished_encoder(folder, config)
-    learned = loaded(SD3Transformer2DModel, folder / "transformer")
+    learned = deepened(loaded(SD3Transformer2DModel, folder / "transformer"), config)
     denoiser, done = train_denoiser(here, config, batches, encoder, learned)
     if done:
         save_pipeline(out, vae, denoiser, mean, std)

@@ -24,7 +24,7 @@ DEFAULT = {
     "seed": 11,
     "frames": 16,  # of each clip, evenly spaced: every second one of 31
     "autoencoder": {"block_out_channels": (32, 32, 64, 128), "layers_per_block": 1, "norm_num_groups": 16},
-    "transformer": {"num_attention_heads": 4, "attention_head_dim": 64, "num_layers": 3},
+    "transformer": {"num_attention_heads": 4, "attention_head_dim": 64, "num_layers": 6},
     "clips": (64, 64),
     "text_encoder": {"d_model": 128, "d_kv": 32, "num_heads": 4, "d_ff": 384, "num_layers": 3},
     # phases: until which share of the training, side of the crops in pixels, how many from each clip
@@ -37,8 +37,10 @@ DEFAULT = {
     "reader_training": {
         "steps": 1000, "minutes": 2.0, "batch": 64, "captions": 8000, "rate": 1e-3, "muon": 0.02, "check_every": 250,
     },
+    # often: how many times as often as the others the scenes are drawn whose outlines are hardest
     "transformer_training": {
         "steps": 1750, "minutes": 40.0, "batch": 64, "rate": 1e-3, "muon": 0.02, "drop": 0.1, "check_every": 250,
+        "often": {"ball": 3.0, "fish": 2.0, "butterfly": 2.0, "sun": 2.0, "balloon": 1.5},
     },
 }  # fmt: skip
 

@@ -9,7 +9,7 @@ from diffusers import SD3Transformer2DModel, StableDiffusion3Pipeline
 from torch import nn
 
 from training.loop import Place, train
-from training.mochi.autoencoder import drawn
+from training.mochi.autoencoder import drawn, training_clips
 from training.mochi.denoiser import HELD_BACK, shares
 from training.mochi.reader import train_reader
 from training.parts import new_text_encoder, tie_capitals
@@ -82,9 +82,12 @@ def flow_loss(denoiser: nn.Module, latents, tokens, sigma, generator) -> torch.T
 
 
 class Batches:
-    """Frames that show what their caption says: latents from their posteriors, normalised; some captions dropped."""
+    """Frames that show what their caption says: latents from their posteriors, normalised; some captions dropped.
 
-    def __init__(self, place: Place, drop: float):
+    often: scenes that are drawn more often than the others, and how many times as often.
+    """
+
+    def __init__(self, place: Place, drop: float, often: dict[str, float]):
         clips = load_frames(place)
         self.moments, self.tokens = clips["moments"], clips["tokens"]
         self.mean, self.std = statistics(self.moments[:1000])
@@ -92,6 +95,8 @@ class Batches:
         last = len(self.moments) - min(HELD_BACK, len(self.moments) // 10)
         frames = clips["shows"].nonzero()  # (frames, 2): clip and time
         self.train, self.rest = frames[frames[:, 0] < last], frames[frames[:, 0] >= last]
+        weights = torch.tensor([often.get(clip.scene, 1.0) for clip in training_clips(0, last)], device=place.device)
+        self.weights = weights[self.train[:, 0]]  # of each frame
 
     def take(self, frames: torch.Tensor, generator, drop: float) -> tuple[torch.Tensor, torch.Tensor]:
         """frames: (B, 2) -> latents (B, 16, 12, 12), tokens (B, 2, 24)"""
@@ -102,7 +107,7 @@ class Batches:
         return latents, torch.where(dropped[:, None, None], self.empty, self.tokens[clip, variant].long())
 
     def draw(self, count: int, generator):
-        some = torch.randint(len(self.train), (count,), generator=generator, device=generator.device)
+        some = torch.multinomial(self.weights, count, replacement=True, generator=generator)
         return self.take(self.train[some], generator, self.drop)
 
     def held_back(self, generator, count: int = 128):
@@ -140,7 +145,8 @@ def make_sd3(place: Place, config: dict, autoencoder, out) -> bool:
     text_encoder, done = train_text_encoder(own, config)
     if not done:
         return False
-    batches = Batches(place, config["transformer_training"]["drop"])
+    settings = config["transformer_training"]
+    batches = Batches(place, settings["drop"], settings["often"])
     denoiser, done = train_denoiser(own, config, batches, text_encoder)
     if done:
         save_pipeline(out, autoencoder, denoiser, batches.mean, batches.std)
