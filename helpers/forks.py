@@ -1,7 +1,8 @@
 """Fresh processes that need not import torch and ttnn first, which takes seconds: for helpers.mesh.run_on.
 
 One process imports them, opens nothing, and waits (helpers/worker.py). For each call it forks: the copy is the fresh
-process. It ends with this one, whose end closes the socket between the two.
+process. What a copy had to import of diffusers and transformers, seconds more, the one that waits imports before the
+next call. It ends with this one, whose end closes the socket between the two.
 """
 
 import contextlib
@@ -13,9 +14,11 @@ import subprocess
 import sys
 import threading
 
-AT_IMPORT = ("TTNN_", "TT_LOGGER", "OMP_", "MKL_", "LOGURU_", "PYTHONPATH")  # variables that torch and ttnn import with
+# variables that torch, ttnn, diffusers and transformers import with
+AT_IMPORT = ("TTNN_", "TT_LOGGER", "OMP_", "MKL_", "LOGURU_", "PYTHONPATH", "HF_", "TRANSFORMERS_", "DIFFUSERS_")
 
 _lock = threading.Lock()
+_ahead: dict[str, None] = {}  # modules that calls had to import, in their order
 _waiting: tuple | None = None  # the process that waits, the socket to it, the environment and folder that it began with
 
 
@@ -29,18 +32,29 @@ def run(environment: dict[str, str], timeout: float, **arguments: str) -> int:
         with theirs, _lock, contextlib.suppress(ConnectionError):  # then nothing is said
             control, started = waiting(environment)
             names = {name for name in started.keys() | environment.keys() if started.get(name) != environment.get(name)}
-            call = {"changed": {name: environment.get(name) for name in names}, "arguments": arguments}
+            changed = {name: environment.get(name) for name in names}
+            call = {"changed": changed, "ahead": list(_ahead), "arguments": arguments}
             socket.send_fds(control, [json.dumps(call).encode()], [theirs.fileno()])
         first = said.readline()
         if not first:
             raise RuntimeError("The process that starts others has ended. What it said stands above.")
         try:
             ours.settimeout(timeout)
-            return int(said.readline())
+            status, imported = said.readline(), said.readline()
+            import_ahead(json.loads(imported or "[]"))
+            return int(status)
         except BaseException:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(int(first), signal.SIGKILL)
             raise
+
+
+def import_ahead(names: list[str]) -> None:
+    """Has the process that waits import what a call had to, for the next one, while nobody waits for it."""
+    if names and not _ahead.keys() >= set(names):
+        _ahead.update(dict.fromkeys(names))
+        with _lock, contextlib.suppress(OSError):  # gone, or too busy: the next call says it again
+            _waiting[1].send(json.dumps({"ahead": names}).encode())
 
 
 def waiting(environment: dict[str, str]) -> tuple[socket.socket, dict[str, str]]:

@@ -1,5 +1,6 @@
 """Opening and closing: every way a notebook can do it, and what is said where it cannot."""
 
+import importlib
 import os
 import subprocess
 import sys
@@ -247,6 +248,21 @@ def test_each_call_has_a_fresh_process_and_none_imports_ttnn_again(monkeypatch):
     second = run_on("n300", where)
     assert first[2:] == ([1], "one") and second[2:] == ([1], None)
     assert first[0] != second[0] and first[1] == second[1]
+
+
+def test_what_a_call_imported_the_next_one_finds(monkeypatch):
+    """SD 3's transformer is one of diffusers' modules that this file does not import."""
+    name = "diffusers.models.transformers.transformer_sd3"
+
+    def was_there(mesh, name):
+        there = name in sys.modules
+        importlib.import_module(name)
+        return there
+
+    monkeypatch.setattr(forks, "_ahead", {})
+    monkeypatch.setenv("DIFFUSERS_TEST", "another process waits, which has imported nothing")
+    assert [run_on("n150", was_there, name) for _ in range(2)] == [False, True]
+    assert name in forks._ahead
 
 
 def test_another_process_waits_where_this_one_would_have_imported_something_else(tmp_path, monkeypatch):

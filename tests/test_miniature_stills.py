@@ -193,6 +193,7 @@ def smoke(tmp_path_factory):
     config = configuration("smoke")
     for stage in ("autoencoder", "reader", "transformer") if not WEEKLY else ():
         config[f"{stage}_training"]["steps"] //= 10
+    config["latents"]["clips"] = 200 if WEEKLY else 80
     place, out = Place(tmp_path_factory.mktemp("run"), quiet=True), tmp_path_factory.mktemp("out") / "sd3"
     assert not make(Place(place.folder, deadline=time.time(), quiet=True), config, "sd3", out)
     assert not out.exists(), "nothing is exported before the end"
@@ -202,7 +203,8 @@ def smoke(tmp_path_factory):
 
 def test_frames_that_do_not_show_their_caption_are_left_out(smoke):
     clips, batches = load_frames(smoke[0]), Batches(smoke[0], drop=0.5, often={})
-    assert clips["moments"].shape == (200, 3, 32, 12, 12) and clips["tokens"].shape == (200, 4, 2, TOKENS)
+    count = smoke[2]["latents"]["clips"]
+    assert clips["moments"].shape == (count, 3, 32, 12, 12) and clips["tokens"].shape == (count, 4, 2, TOKENS)
     share = clips["shows"].float().mean(0)
     assert share[1] > 0.97 and share[0] < share[1] and share[2] < share[1], "the middle frame shows it best"
     places = torch.cat([batches.train, batches.rest])
@@ -262,9 +264,19 @@ def test_what_was_spent_is_written_down(smoke):
 
 
 def test_a_finished_folder_learns_on(smoke, tmp_path, capsys):
-    place, folder, _ = smoke
+    place, folder, config = smoke
     shutil.copytree(place.folder / "latents", tmp_path / "run" / "latents")
-    asked = [str(folder), "--preset", "smoke", "--clips", "200", "--minutes", "0.03", "--run", str(tmp_path / "run")]
+    asked = [
+        str(folder),
+        "--preset",
+        "smoke",
+        "--clips",
+        str(config["latents"]["clips"]),
+        "--minutes",
+        "0.03",
+        "--run",
+        str(tmp_path / "run"),
+    ]
     assert again.main([*asked, "--out", str(tmp_path / "out")]) == 0 and "done" in capsys.readouterr().out
     weights = {name: [load_file(path) for path in sorted((tmp_path / "out" / name).glob("*.safetensors"))] +
                      [load_file(path) for path in sorted((folder / name).glob("*.safetensors"))]
@@ -311,7 +323,7 @@ def test_blocks_are_not_taken_away():
 
 
 def test_hard_scenes_are_drawn_more_often(smoke):
-    balls = torch.tensor([clip.scene == "ball" for clip in training_clips(0, 200)])
+    balls = torch.tensor([clip.scene == "ball" for clip in training_clips(0, smoke[2]["latents"]["clips"])])
     shares = []
     for factor in (1.0, 4.0):
         batches = Batches(smoke[0], drop=0.0, often={"ball": factor})
