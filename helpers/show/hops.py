@@ -178,7 +178,10 @@ def shots(wanted: list[tuple[str, str, int]], chips: int) -> Figure:
         shot = film(collective, chips, shape == "a ring")
         strip(axes, shot, hop)
         axes.set_title(title(collective, shape, shot, hop), fontsize=10, loc="left")
-    return signed(figure, MADE_BY)
+    signed(figure, MADE_BY)
+    below = 0.2 / figure.get_figheight()  # what is signed stands under the chips' names, however low the figure is
+    figure.get_layout_engine().set(rect=(0, below, 1, 1 - below))
+    return figure
 
 
 class Hops(Live):

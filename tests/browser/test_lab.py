@@ -212,6 +212,18 @@ def test_the_explorer_follows_its_sliders(mesh):
     mesh.page.wait_for_function("([img, old]) => img.src !== old", arg=[picture.element_handle(), before])
 
 
+def test_the_hops_play(mesh):
+    cell = mesh.page.locator(".jp-CodeCell", has_text="Hops()").last
+    picture, step = cell.locator("img.widget-image").first, cell.locator(".widget-readout").first
+    assert step.inner_text() == "0"
+    before = picture.get_attribute("src")
+    cell.locator(".widget-play button, .jupyter-widget-play button").first.click()
+    mesh.page.wait_for_function("([img, old]) => img.src !== old", arg=[picture.element_handle(), before])
+    mesh.page.wait_for_function("said => Number(said.innerText) >= 2", arg=step.element_handle())
+    cell.locator("select").first.select_option("all_reduce")
+    mesh.page.wait_for_function("said => Number(said.innerText) >= 8", arg=step.element_handle(), timeout=60_000)
+
+
 def test_an_exercise_wrong_then_right(mesh):
     piece = "slice_of = check.slice_of(slice_of)"
     ask = f"\n\n\n{piece}"
