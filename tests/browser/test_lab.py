@@ -205,7 +205,7 @@ def test_a_video_plays(clip):
 
 
 def test_the_explorer_follows_its_sliders(mesh):
-    cell = mesh.page.locator(".jp-CodeCell", has_text="Explorer(mesh)").last
+    cell = mesh.page.locator(".jp-CodeCell", has_text="Explorer(placed").last
     picture = cell.locator("img.widget-image").first
     before = picture.get_attribute("src")
     cell.get_by_role("slider").first.press("ArrowLeft")
