@@ -19,6 +19,7 @@ COPIED = (
     "models/*/samples.*",
     "ttnn_emulator/README.md",
     "pictures/upstream.webp",
+    "pictures/board_*.webp",
 )
 REMOTE_PICTURE = re.compile(r"!\[([^\]]*)\]\(https?://[^)]*\)")  # a badge: its words are enough
 LINK = re.compile(r"\[([^\]]+)\]\((?!\w+:|#)([^)#\s]+)(?:#[^)]*)?\)")

@@ -2,10 +2,13 @@
 
 import math
 
+import numpy as np
 import pytest
 import torch
+from matplotlib.colors import to_rgb
 from matplotlib.patches import Arc, Rectangle
 
+from helpers.show import PALE
 from helpers.show import attention as draw
 
 
@@ -34,5 +37,7 @@ def test_the_journey_counts_what_has_reached_the_chip():
     assert second.get_title("left") == "after hop 1: chip 2 has met 3 of 5 blocks"
     assert list(tops.lines[0].get_ydata()) == pytest.approx([1, 1.1, 1.2])
     assert list(errors.lines[0].get_ydata()) == pytest.approx([1, 1e-3, 1e-6]) and errors.get_yscale() == "log"
+    grey = (np.abs(np.asarray(second.images[0].get_array()) - to_rgb(PALE)) < 1e-6).all(-1)[0]
+    assert [int(grey[chip * 14 : chip * 14 + 10].sum()) // 2 for chip in range(5)] == [3, 2, 2, 2, 3], "on a line"
     framed = [box for box in second.findobj(Rectangle) if box.get_linewidth() == 2]
     assert len(framed) == 1 and framed[0].get_x() == pytest.approx(2 * 14 - 0.25)

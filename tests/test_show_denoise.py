@@ -112,3 +112,16 @@ def test_a_slider_turns_pictures_over_and_leaves_one_that_needs_no_kernel():
     before = slider.picture.value
     slider.slider.value = "third"
     assert asked == ["first", "third"] and slider.picture.value != before
+
+
+def test_a_picture_that_cannot_be_drawn_is_not_another_ones():
+    def strip(name):
+        if name == "bad":
+            raise ValueError("no <such> frame")
+        return draw.filmstrip({name: np.full((1, 8, 8, 3), 0.5)}, ["one"], "somebody")
+
+    slider = Slider("step", ["good", "bad", "better"], strip, strip("still"))
+    slider.slider.value = "bad"
+    assert "ValueError: no &lt;such&gt; frame" in slider.said.value and "setting before" in slider.said.value
+    slider.slider.value = "better"
+    assert slider.said.value == ""

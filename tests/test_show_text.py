@@ -72,6 +72,17 @@ def test_the_prompt_box_reads_what_is_written():
     spelled, token, empty = map(to_rgb, (COLOURS[1], COLOURS[4], PALE))
     assert colours == [token, token, spelled, spelled, token, token, *[empty] * 3]
     assert places.get_title("left").startswith("6 of 9 places hold a token (mask 1), 3 are padding (mask 0)")
+    assert "cut" not in places.get_title("left")
+    box.places = 6
+    assert (
+        box.draw()
+        .axes[-1]
+        .get_title("left")
+        .startswith("6 of 6 places hold a token (mask 1), 0 are padding (mask 0); what is longer is cut")
+    )
+    count = len(asked)
+    box.prompt.value = "  "
+    assert len(asked) == count and "Nothing is written" in texts(box.draw())[0]
     before = box.picture.value
     box.prompt.value = "a b"
     assert asked[-1] == "a b" and box.picture.value != before

@@ -49,7 +49,8 @@ def test_a_click_makes_a_video_of_what_is_chosen(box, mesh, tmp_path):
     box.wait()
     assert box.asked == [(box.prompt.value, "weights", mesh, 5, {"guidance": 3.0, "seed": 11})]
     (file,) = tmp_path.glob("*.mp4")
-    assert file.name == "06_a_big_blue_butterfly_landing_on_a_yellow_steps5_guidance3_seed11_galaxy.mp4"
+    name = "06_a_big_blue_butterfly_landing_on_a_yellow_steps_5_guidance_3_0_seed_11_emulated_galaxy_4x8_"
+    assert file.name.startswith(name)
     assert video.read(file)[0].shape == (7, 32, 32, 3) and b"emulated galaxy 4x8" in file.read_bytes()
     assert box.said.value == f"{file}, made by emulated galaxy 4x8"
     assert box.stop.disabled and not box.run.disabled
@@ -63,9 +64,20 @@ def test_what_was_made_stays_in_the_gallery_and_in_files_of_its_own(box, tmp_pat
         box.wait()
     box.hang(torch.rand(7, 32, 32, 3), "a red dragonfly <i>landing", {"seed": 2}, "emulated n150 1x1")
     strange, last, first = (picture.value for picture in box.gallery.children)
-    assert "guidance 8, " in last and "guidance 1, " in first and "data:video/mp4" in first
+    assert "guidance 8.0, " in last and "guidance 1.0, " in first and "data:video/mp4" in first
     assert "&lt;i&gt;landing" in strange and "emulated n150 1x1" in strange and "dragonfly&#x27;" in strange
-    assert len(list(tmp_path.glob("06_*.mp4"))) == 3
+    frames, others = torch.rand(7, 32, 32, 3), {"steps": 3, "seed": 1234567}
+    long = "a big turquoise butterfly taking off from a "
+    for prompt, settings, where in (
+        (long + "green flower", others, "emulated galaxy 4x8"),
+        (long + "pink flower", others, "emulated galaxy 4x8"),
+        (long + "pink flower", others | {"seed": 1234568}, "emulated galaxy 4x8"),
+        (long + "pink flower", others, "emulated galaxy:8x4 8x4"),
+        ("a red/blue ../butterfly", others, "emulated n150 1x1"),
+    ):
+        box.hang(frames, prompt, settings, where)
+    assert len(list(tmp_path.glob("06_*.mp4"))) == 8 == len(list(tmp_path.rglob("*"))), "none over another, all here"
+    assert "seed 1234568" in box.gallery.children[2].value
 
 
 def test_stopped_and_run_again(box, tmp_path):

@@ -81,7 +81,7 @@ def line_and_ring():
             "1½",
         )
     write(axes, 77, 42, "a ring: two claps", 16)
-    write(axes, 77, 10, "half a card from each side", 13)
+    write(axes, 77, 10, "the card from opposite comes torn:\nhalf from each side, 1½ each way", 13)
     return figure
 
 
@@ -116,8 +116,7 @@ def two_heaps():
         write(axes, x + 3 * len(heap), 27, f"top = {top}", 13, BLUE)
         write(axes, x + 3 * len(heap), 14, "sum of exp(s - top)", 11)
         write(axes, x + 3 * len(heap), 10.5, f"{sum(math.exp(score - top) for score in heap):.3f}", 14)
-    arrow(axes, (25, 20), (32, 20), style="-")
-    write(axes, 28.5, 22, "+", 18)
+    write(axes, 28.5, 20.5, "+", 20)
     arrow(axes, (49, 20), (56, 20))
     both = [score for heap in scores for score in heap]
     total = sum(math.exp(score - 8) for score in both)
@@ -142,7 +141,7 @@ def guidance():
     write(axes, 27.5, 20, "with it: strength 1", 12, COLOURS[5], "left")
     write(axes, 20.5, 39, "strength 4.5: on along the dashed line", 12, GREEN, "left")
     axes.plot(*start, "o", color=INK, ms=9)
-    write(axes, 8, 6, "the noise now", 12)
+    write(axes, 8, 6, "x now", 12)
     return figure
 
 

@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Arc, Circle, Rectangle
 
 from helpers.show import COLOURS, INK, LINK, signed
-from helpers.show.hops import film, strip
+from helpers.show.hops import Film, film, strip
 
 PAIRS = {"query": (COLOURS[0], "-"), "key": (COLOURS[5], "--")}
 
@@ -45,7 +45,6 @@ def journey(met: list[tuple[int, float, float]], chip: int, hops: list[int], by:
     met: (block, mean of the running maximum, largest error), one for each block in the order in which it met them.
     """
     chips = len(met)
-    away = [abs(block - chip) for block, *_ in met]
     figure = plt.figure(figsize=(10.4, 1.25 * len(hops) + 3.1), layout="constrained")
     strips, curves = figure.subfigures(2, 1, height_ratios=(1.25 * len(hops), 2.8))
     shot = film("all_gather", chips, closed=False)
@@ -53,10 +52,10 @@ def journey(met: list[tuple[int, float, float]], chip: int, hops: list[int], by:
         strip(axes, shot, hop)
         wide = 2 * chips + 4
         axes.add_patch(Rectangle((chip * wide - 0.25, -0.25), 2 * chips + 0.5, 8.5, fill=False, ec=INK, lw=2, zorder=4))
-        reached = sum(far <= hop for far in away)
-        axes.set_title(f"after hop {hop}: chip {chip} has met {reached} of {chips} blocks", fontsize=10, loc="left")
+        count = reached(shot, hop, chip)
+        axes.set_title(f"after hop {hop}: chip {chip} has met {count} of {chips} blocks", fontsize=10, loc="left")
     panels = curves.subplots(1, 2)
-    shown = sum(far <= hops[-1] for far in away)
+    shown = reached(shot, hops[-1], chip)
     for panel, values, name in zip(panels, list(zip(*met))[1:], ("mean of the running maximum", "largest error")):
         panel.plot(range(1, shown + 1), values[:shown], "o-", color=COLOURS[0], lw=2)
         panel.set(xlabel="blocks met", xlim=(0.5, chips + 0.5), title=name)
@@ -65,3 +64,8 @@ def journey(met: list[tuple[int, float, float]], chip: int, hops: list[int], by:
     panels[0].set_ylim(min(top for _, top, _ in met) - 0.1, max(top for _, top, _ in met) + 0.1)
     panels[1].set(yscale="log", ylim=(min(errors) / 10, 10 * max(errors)))
     return signed(figure, by)
+
+
+def reached(shot: Film, hop: int, chip: int) -> int:
+    """How many blocks a chip holds after a hop."""
+    return int(shot.held[hop][chip].any(-1).all(0).sum())

@@ -1,7 +1,9 @@
 """The four collectives, hop by hop: what each chip of a line or a ring holds, and what crosses which wire.
 
-Nothing here knows how a collective goes. The emulator's own line of chips (ttnn_emulator/hops.py) hands on tensors
-that say what they are made of, and every hop is written down.
+Which way things go is not known here: the emulator's own line of chips (ttnn_emulator/hops.py) hands on tensors that
+say what they are made of, and every hop is written down. When a sum sets out is: the one for the farthest chip first,
+as ttnn 0.81.1's kernel has it (ttnn/cpp/ttnn/operations/experimental/ccl/reduce_scatter_minimal_async/device/kernels/
+line_reduce_scatter_minimal_async_writer.cpp in its wheel). In one hop every chip hands on once.
 """
 
 from collections import defaultdict
@@ -20,20 +22,22 @@ from ttnn_emulator.hops import FORWARD, Line
 
 COLLECTIVES = ("all_gather", "reduce_scatter", "all_reduce", "mesh_partition")
 SHAPES = ("a line", "a ring")
-MADE_BY = "eight chips, hop by hop on the emulator's wires"
+MADE_BY = "ways: the emulator's wires; order: ttnn's kernels"
+PARTS = (*COLOURS[:7], "#4d4d4d")  # of chips; the palette's own grey would be lost on a chip's
 
 
 @dataclass(frozen=True)
 class Film:
     """held[hop]: (chips, halves, slices, parts) bool: of which chips' parts the slice is made that the chip holds.
 
-    handed[hop]: (from, to, slice) of what crosses a wire to get there; the first hop has nothing before it.
-    busiest[hop]: slices that have crossed the busiest wire so far, in one direction; halves count as halves.
+    handed[hop]: (from, to, slice, share) of what crosses a wire to get there; before the first hop nothing has.
+    busiest[hop]: slices that have crossed the busiest wire so far, in one direction; halves count as halves. Of two
+    films in a row the sum: what one waits for. The busiest wire may be another one in each.
     whole: parts that make a finished slice, one or as many as there are chips.
     """
 
     held: list[torch.Tensor]
-    handed: list[list[tuple[int, int, int]]]
+    handed: list[list[tuple[int, int, int, float]]]
     busiest: list[float]
     whole: int
 
@@ -119,7 +123,10 @@ def developed(line: Watched, held: torch.Tensor, whole: int, begins, leaves: boo
             state[end] |= content
             crossed[start, end] += share
         states.append(state)
-        handed.append(sorted({(start, end, number) for start, end, number, _, _ in hop}))
+        shares = defaultdict(float)
+        for start, end, number, _, share in hop:
+            shares[start, end, number] += share
+        handed.append(sorted((*journey, share) for journey, share in shares.items()))
         busiest.append(max(crossed.values(), default=0))
     return Film(states[1:], handed, busiest, whole)
 
@@ -134,10 +141,10 @@ def strip(axes, shot: Film, hop: int) -> None:
             parts = slices[half, number].nonzero().flatten().tolist()
             filled = [part for part in parts for _ in range(round(8 * len(parts) / shot.whole / len(parts)))]
             for level, part in enumerate(filled):
-                picture[7 - level, chip * wide + 2 * number + half] = to_rgb(COLOURS[part % len(COLOURS)])
+                picture[7 - level, chip * wide + 2 * number + half] = to_rgb(PARTS[part % len(PARTS)])
     axes.imshow(picture, extent=(0, chips * wide - 4, 0, 8), aspect="auto", interpolation="nearest", zorder=2)
-    for start, end, number in shot.handed[hop]:
-        wire(axes, start, end, number, wide, chips)
+    for start, end, number, share in shot.handed[hop]:
+        wire(axes, start, end, f"{'½ ' if share < 1 else ''}{number}", wide, chips)
     middles = [chip * wide + chips for chip in range(chips)]
     axes.set_xticks(middles, [f"chip {chip}" for chip in range(chips)], fontsize=8)
     axes.set(xlim=(-5, chips * wide + 1), ylim=(-1.2, 9.6), yticks=[])
@@ -145,8 +152,8 @@ def strip(axes, shot: Film, hop: int) -> None:
     axes.spines[:].set_visible(False)
 
 
-def wire(axes, start: int, end: int, number: int, wide: int, chips: int) -> None:
-    """What crosses a wire: the number of the slice and an arrow, forward above, backward below."""
+def wire(axes, start: int, end: int, text: str, wide: int, chips: int) -> None:
+    """What crosses a wire: the slice and an arrow, forward above, backward below."""
     closes = abs(end - start) > 1
     way = (1 if end > start else -1) * (-1 if closes else 1)
     level = 6 if way == FORWARD else 2
@@ -156,7 +163,7 @@ def wire(axes, start: int, end: int, number: int, wide: int, chips: int) -> None
         ends = (left, left + 3.6)[::way]
         axes.annotate("", (ends[1], level), (ends[0], level), zorder=3,
                       arrowprops=dict(arrowstyle="-|>", color=INK, lw=1.2, shrinkA=0, shrinkB=0))  # fmt: skip
-        axes.text(left + 1.8, level + 0.6, number, ha="center", va="bottom", fontsize=8, color=INK)
+        axes.text(left + 1.8, level + 0.6, text, ha="center", va="bottom", fontsize=8, color=INK)
 
 
 def title(collective: str, shape: str, shot: Film, hop: int) -> str:
@@ -165,6 +172,7 @@ def title(collective: str, shape: str, shot: Film, hop: int) -> str:
     if collective == "mesh_partition":
         return f"{collective}, {'after' if hop else 'before'}: nothing is sent"
     count = f"{shot.busiest[hop]:g} slice{'' if shot.busiest[hop] == 1 else 's'} over the busiest link"
+    count += " of each half, one after the other" if collective == "all_reduce" else ""
     if not hop:
         return f"{collective} on {shape}, before the first of {last} hops"
     return f"{collective} on {shape}, after hop {hop} of {last}: {count}"
@@ -187,8 +195,9 @@ def shots(wanted: list[tuple[str, str, int]], chips: int) -> Figure:
 class Hops(Live):
     """A collective, a line or a ring, and a slider over its hops that plays. Eight chips, whatever the mesh."""
 
-    def __init__(self, chips: int = 8):
-        self.chips = chips
+    chips = 8
+
+    def __init__(self):
         self.collective = ipywidgets.Dropdown(options=COLLECTIVES, description="collective")
         self.shape = ipywidgets.Dropdown(options=SHAPES, description="wired as")
         self.hop = ipywidgets.SelectionSlider(options=self.hops(), description="after hop")
@@ -197,7 +206,7 @@ class Hops(Live):
         controls = [self.collective, self.shape, *played(self.hop)]
         still = [("all_gather", "a line", hop) for hop in (0, 1, 3, 7)] + [("all_gather", "a ring", 4)]
         still += [("reduce_scatter", "a line", hop) for hop in (0, 4, 7)]
-        super().__init__(controls, self.draw, shots(still, chips))
+        super().__init__(controls, self.draw, shots(still, self.chips))
 
     def hops(self) -> list[int]:
         return list(range(len(film(self.collective.value, self.chips, self.shape.value == "a ring").held)))

@@ -1,7 +1,9 @@
 """A picture that follows its controls. Where widgets do not run, a still picture stands in."""
 
+import traceback
 from base64 import b64encode
 from collections.abc import Callable, Iterable
+from html import escape
 
 import ipywidgets
 from IPython.core.pylabtools import print_figure
@@ -23,14 +25,22 @@ class Live:
         photo: bool = False,
     ):
         self.controls, self.still, self.photo = list(controls), still, photo
-        self.picture = ipywidgets.Image(value=png(draw()), format="png")
+        self.picture, self.said = ipywidgets.Image(value=png(draw()), format="png"), ipywidgets.HTML()
         for control in self.controls:
             if not isinstance(control, ipywidgets.Play):  # it moves another control
-                control.observe(lambda change: setattr(self.picture, "value", png(draw())), "value")
+                control.observe(lambda change: self.follow(draw), "value")
+
+    def follow(self, draw: Callable[[], Figure]) -> None:
+        """Draws again. Where that fails it is said in place of a picture that would be another setting's."""
+        try:
+            self.picture.value, self.said.value = png(draw()), ""
+        except Exception as error:
+            last = traceback.format_exception_only(error)[-1].strip()
+            self.said.value = f"<pre>{escape(last)}\nThe picture below is of the setting before.</pre>"
 
     def _repr_mimebundle_(self, **options):
         row = ipywidgets.HBox(self.controls, layout={"flex_flow": "row wrap"})
-        live = ipywidgets.VBox([row, self.picture])._repr_mimebundle_(**options)
+        live = ipywidgets.VBox([row, self.said, self.picture])._repr_mimebundle_(**options)
         return live | self.without_kernel()
 
     def without_kernel(self) -> dict[str, str]:
@@ -56,7 +66,11 @@ def played(slider: ipywidgets.SelectionSlider) -> list[ipywidgets.Widget]:
     """A slider with a button before it that plays its options, one a second."""
     button = ipywidgets.Play(max=len(slider.options) - 1, interval=1000, show_repeat=False, description="play")
     ipywidgets.jslink((button, "value"), (slider, "index"))
-    slider.observe(lambda change: setattr(button, "max", len(slider.options) - 1), "options")
+
+    def begin_again(change) -> None:
+        button.value, button.max = 0, len(slider.options) - 1
+
+    slider.observe(begin_again, "options")
     return [button, slider]
 
 

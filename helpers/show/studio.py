@@ -4,6 +4,8 @@ The button starts a thread, so that "stop" is heard. There is one mesh for all, 
 until the video is made. Another system than the open one runs in a process of its own.
 """
 
+import hashlib
+import re
 import tempfile
 import threading
 import time
@@ -123,10 +125,12 @@ class Studio:
 
     def hang(self, frames: torch.Tensor, prompt: str, settings: dict, where: str) -> None:
         """Writes a video and puts it first in the gallery. Another prompt, setting or system has another file."""
-        chosen = "_".join(f"{name}{value:g}" for name, value in settings.items())
-        path = self.out / f"06_{'_'.join(prompt.split())[:40]}_{chosen}_{where.split()[1]}.mp4".replace(":", "_")
+        chosen = [f"{name} {value}" for name, value in settings.items()]
+        mark = hashlib.sha256(repr((prompt, chosen, where)).encode()).hexdigest()[:6]  # long prompts begin alike
+        name = re.sub(r"\W+", "_", " ".join([prompt[:40], *chosen, where, mark]))
+        path = self.out / f"06_{name}.mp4"
         video.write(path, frames, made_by=where)
-        under = [prompt, ", ".join(f"{name} {value:g}" for name, value in settings.items()), where, path.name]
+        under = [prompt, ", ".join(chosen), where, path.name]
         under += prompts.read(prompt).advice().splitlines()
         picture = widgets.HTML(f"{video.html(frames, width=256)}<br>{'<br>'.join(map(escape, under))}")
         picture.layout = {"width": "270px"}

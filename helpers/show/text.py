@@ -87,6 +87,8 @@ class PromptBox(Live):
 
     def draw(self) -> Figure:
         """The pictures of the prompt that stands in the box."""
+        if not self.prompt.value.strip():
+            return self.nothing()
         distance, pieces = self.read(self.prompt.value)
         figure = moved(distance, pieces, self.by)
         width, height = figure.get_size_inches()
@@ -96,6 +98,12 @@ class PromptBox(Live):
         row.set_in_layout(False)
         tokens_in_places(row, pieces, self.places)
         return figure
+
+    def nothing(self) -> Figure:
+        figure, axes = plt.subplots(figsize=(9.6, 1), layout="constrained")
+        axes.text(0, 0.5, "Nothing is written. Write a sentence above, and press enter.", fontsize=11, va="center")
+        axes.axis("off")
+        return signed(figure, self.by)
 
 
 def tokens_in_places(axes, pieces: list[str], places: int) -> None:
@@ -111,6 +119,7 @@ def tokens_in_places(axes, pieces: list[str], places: int) -> None:
     axes.spines[:].set_visible(False)
     left = max(0, places - len(pieces))
     count = f"{len(pieces)} of {places} places hold a token (mask 1), {left} are padding (mask 0)"
+    count += "" if left else "; what is longer is cut"
     axes.set_title(f"{count}; orange: a letter of a word that is spelled", fontsize=10, loc="left")
 
 
