@@ -24,8 +24,13 @@ def texts(name):
 def test_a_sketch_stands_in_its_lesson_with_words_for_who_does_not_see_it(name):
     shown = re.findall(rf"!\[([^\]]*)\]\(\.\./pictures/board_{name}\.webp\)", LESSONS[name[:2]])
     assert len(shown) == 1 and len(shown[0].split()) >= 10
+
+
+@pytest.mark.parametrize("name", boards.BOARDS)
+def test_what_is_kept_is_what_is_drawn_today(name):
     with Image.open(ROOT / "pictures" / f"board_{name}.webp") as picture:
-        assert picture.width > 500 and len(set(np.asarray(picture.convert("L")).flat)) > 50, "not empty"
+        kept, drawn = np.asarray(picture.convert("RGB"), float), np.asarray(boards.draw(name), float)
+    assert kept.shape == drawn.shape and np.abs(kept - drawn).mean() < 0.1, "`python -m tools.boards`"
 
 
 def test_every_sketch_that_is_kept_can_be_drawn_again():
@@ -49,6 +54,20 @@ def test_two_heaps_are_one():
     assert both == pytest.approx(np.exp(scores - 8).sum(), abs=1e-3) and both == pytest.approx(
         one * np.exp(-3) + other, abs=2e-3
     )
+
+
+def test_guidance_goes_on_along_the_line_and_so_far():
+    figure = boards.guidance()
+    plt.close(figure)
+    without, prompt, beyond = (np.array(arrow._posA_posB[1]) for arrow in figure.axes[0].patches)
+    assert beyond - without == pytest.approx(4.5 * (prompt - without))
+
+
+def test_twice_as_long_has_the_share_of_notebook_06():
+    notebook = (ROOT / "notebooks" / "06_text_to_video.ipynb").read_text()
+    share = int(re.search(r"one pass [\d.]+ PFLOP, (\d+)% of it attention", notebook)[1])
+    said = texts("06_twice_as_long")
+    assert {f"{share / 100} × 4", f"+ {1 - share / 100:.2f} × 2"} <= set(said)
 
 
 def test_a_sketch_is_written_where_it_is_asked_for(tmp_path, monkeypatch, capsys):
