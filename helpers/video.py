@@ -93,7 +93,8 @@ def html(frames, fps: float = 12, width: int | None = None) -> str:
         data = write(Path(folder) / "clip.mp4", frames, fps).read_bytes()
     width = width or max(frames.shape[2], 256)
     source = "data:video/mp4;base64," + base64.b64encode(data).decode()
-    return f'<video src="{source}" width="{width}" autoplay loop muted controls playsinline></video>'
+    shown = f'width="{width}" style="vertical-align:top"'
+    return f'<video src="{source}" {shown} autoplay loop muted controls playsinline></video>'
 
 
 def show(frames, fps: float = 12, width: int | None = None):

@@ -64,11 +64,11 @@ def test_the_explorer_follows_its_controls_and_has_a_still_picture(mesh):
     explorer = Explorer({"tokens over tp": shard(x, mesh, tp=2), "both": shard(x, mesh, sp=2, tp=3)}, (2, 5))
     shown = explorer._repr_mimebundle_()
     assert "application/vnd.jupyter.widget-view+json" in shown and shown["image/png"].startswith("iVBOR")
-    assert explorer.draw().axes[0].get_title() == "both\nchip (2, 5) holds tokens 160:192, features 256:384"
+    assert explorer.draw().axes[0].get_title() == "chip (2, 5) holds tokens 160:192, features 256:384"
     pictures = {explorer.picture.value}
     explorer.how.value = "tokens over tp"
     pictures.add(explorer.picture.value)
-    assert explorer.draw().axes[0].get_title() == "tokens over tp\nchip (2, 5) holds tokens 128:192, features 0:512"
+    assert explorer.draw().axes[0].get_title() == "chip (2, 5) holds tokens 128:192, features 0:512"
     explorer.col.value = 0
     pictures.add(explorer.picture.value)
     assert len(pictures) == 3

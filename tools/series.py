@@ -1,6 +1,7 @@
 """Runs the notebooks in order, leaves them executed under runs/, and says where the time went."""
 
 import argparse
+import copy
 import json
 import os
 import re
@@ -93,26 +94,41 @@ def failure(error: Exception | None, notebook) -> str | None:
 
 def execute(path: Path, out: Path, system: str) -> dict:
     """Runs one notebook; the executed copy and its HTML are kept even when it fails."""
-    copy, error, start = out / path.name, None, time.perf_counter()
+    done, error, start = out / path.name, None, time.perf_counter()
     known = {"SYSTEM": system, "OUT": str(out)}  # OUT: where a notebook leaves its videos
     given = {name: value for name, value in known.items() if takes(nbformat.read(path, as_version=4), name)}
     try:
         papermill.execute_notebook(
-            path, copy, parameters=given, kernel_name="python3", language="python",
+            path, done, parameters=given, kernel_name="python3", language="python",
             cwd=path.parent, execution_timeout=CELL_TIMEOUT, extra_arguments=QUIET_KERNEL,
             progress_bar={"desc": path.stem, "disable": None},
         )  # fmt: skip
     except Exception as caught:  # reported with its cell, after the other notebooks have run
         error = caught
     seconds = round(time.perf_counter() - start, 2)
-    notebook = nbformat.read(copy, as_version=4)
+    notebook = nbformat.read(done, as_version=4)
     problem = failure(error, notebook)
     if problem is None:  # papermill puts a red banner over expected errors too
         notebook.cells = [cell for cell in notebook.cells if BANNER not in tags(cell)]
     still(notebook)
-    nbformat.write(notebook, copy)
-    copy.with_suffix(".html").write_text(HTMLExporter().from_notebook_node(notebook)[0], encoding="utf-8")
+    nbformat.write(notebook, done)
+    done.with_suffix(".html").write_text(page(notebook), encoding="utf-8")
     return {"notebook": path.stem, "seconds": seconds, "failure": problem, "cells": cell_times(notebook)}
+
+
+def page(notebook) -> str:
+    """A notebook as one HTML page, as its author wrote it: with its title, without the cell that papermill put in."""
+    shown = copy.deepcopy(notebook)
+    shown.cells = [cell for cell in shown.cells if "injected-parameters" not in tags(cell)]
+    for number, cell in enumerate(code_cells(shown), 1):
+        cell.execution_count = number if cell.execution_count else None
+        for output in cell.outputs:
+            if "execution_count" in output:
+                output.execution_count = cell.execution_count
+    heading = next((line for cell in shown.cells for line in cell.source.splitlines() if line.startswith("# ")), "# ")
+    # Nothing is live here, so nothing needs require.js from elsewhere.
+    exporter = HTMLExporter(require_js_url="")
+    return exporter.from_notebook_node(shown, {"metadata": {"name": heading.removeprefix("# ")}})[0]
 
 
 def cell_times(notebook) -> list[dict]:

@@ -91,17 +91,28 @@ class Mochi(Parts):
         """Flow matching by Euler steps, (1, channels, T, h, w) noise -> latents of the same shape."""
         wanted = self.encode(request.prompt)
         unwanted = self.encode(request.negative_prompt) if request.guidance > 1 else None
-        bar = tqdm(set_timesteps(self.scheduler, request.steps), unit="step")
-        for step, timestep in enumerate(bar):
-            bar.set_description(f"denoise {step + 1}/{request.steps} on {label(self.mesh)}")
-            flow = self.transformer(latents, wanted, timestep)
-            if unwanted is not None:
-                without = self.transformer(latents, unwanted, timestep)
-                flow = without + request.guidance * (flow - without)
-            latents = self.scheduler.step(flow, timestep, latents, return_dict=False)[0]
-            if request.callback is not None:
-                request.callback(step, latents)
+        timesteps = set_timesteps(self.scheduler, request.steps)
+        with tqdm(total=request.steps, unit="step") as bar:
+            for step, timestep in enumerate(timesteps):
+                bar.set_description(f"denoise {step + 1}/{request.steps} on {label(self.mesh)}")
+                flow = self.transformer(latents, wanted, timestep)
+                if unwanted is not None:
+                    without = self.transformer(latents, unwanted, timestep)
+                    flow = without + request.guidance * (flow - without)
+                latents = self.scheduler.step(flow, timestep, latents, return_dict=False)[0]
+                bar.update()
+                if request.callback is not None:
+                    self.tell(request.callback, bar, step, latents)
         return latents
+
+    def tell(self, callback, bar, step: int, latents: torch.Tensor) -> None:
+        """Calls back. Where that ends the work, the bar says so, and is not red: somebody wanted it."""
+        try:
+            callback(step, latents)
+        except BaseException:
+            bar.set_description(f"stopped after step {step + 1} of {bar.total}")
+            bar.total = bar.n
+            raise
 
 
 def check_together(folder: Path, text: dict, denoiser: dict, vae: dict) -> None:

@@ -4,6 +4,7 @@ The pictures of one notebook are in the module of its topic: `from helpers.show 
 """
 
 import itertools
+import math
 
 import matplotlib.pyplot as plt
 import torch
@@ -91,13 +92,19 @@ def holdings(tensors: dict[str, ttnn.Tensor], highlight: tuple[int, int] | None 
     return signed(figure, label(mesh))
 
 
+def shade(number: int, kinds: int) -> float:
+    """A place on a colour scale from 0 to 1 for one kind of several: neighbours far from each other."""
+    step = next(step for step in (5, 3, 7, 11, 13, 1) if math.gcd(step, kinds) == 1)
+    return step * number % kinds / max(1, kinds - 1)
+
+
 def draw_holding(panel, tensor: ttnn.Tensor, highlight) -> None:
     """One small square a chip: the whole tensor in grey, and on it the part that the chip holds."""
     held = {chip: [(part.start, part.stop) for part in parts[-2:]] for chip, parts in placement(tensor).items()}
     height, width = (max(part[i][1] for part in held.values()) for i in (0, 1))
     kinds = sorted({tuple(part) for part in held.values()})
     for (r, c), part in held.items():
-        colour = plt.cm.viridis(kinds.index(tuple(part)) / max(1, len(kinds) - 1)) if len(kinds) > 1 else COLOURS[0]
+        colour = plt.cm.viridis(shade(kinds.index(tuple(part)), len(kinds))) if len(kinds) > 1 else COLOURS[0]
         left, top, side = c + 0.12, r + 0.12, 0.76
         (y0, y1), (x0, x1) = part
         corner = left + side * x0 / width, top + side * y0 / height

@@ -21,7 +21,7 @@ class Camera:
     """
 
     def __init__(
-        self, picture, start=(50, 50, 1.0), end=(60, 40, 1.6), by: str = "", frames: int = 31, fps: float = 12
+        self, picture, start=(50, 50, 1.2), end=(60, 40, 1.6), by: str = "", frames: int = 31, fps: float = 12
     ):
         self.picture, self.by, self.frames, self.fps = picture, by, frames, fps
         self.sliders = {"start": _sliders("start", *start), "end": _sliders("end", *end)}

@@ -151,8 +151,9 @@ def seams_in_space(error: torch.Tensor, borders: list[int], by: str, columns: li
     figure, (picture, profile) = plt.subplots(
         1, 2, figsize=(7.2, 3.6), layout="constrained", width_ratios=(1.35, 1), sharey=True
     )
-    image = picture.imshow(error, cmap="viridis", vmin=0, interpolation="nearest")
-    figure.colorbar(image, ax=picture, label="mean |error| (pixels: 0 to 1)", shrink=0.85)
+    most = torch.as_tensor(error).flatten().quantile(0.99).item()  # a few pixels would leave the rest dark
+    image = picture.imshow(error, cmap="viridis", vmin=0, vmax=most, interpolation="nearest")
+    figure.colorbar(image, ax=picture, label="mean |error| (pixels: 0 to 1)", shrink=0.85, extend="max")
     profile.plot(error.mean(1), range(len(error)), color=COLOURS[0], lw=2)
     for at in borders:
         picture.axhline(at - 0.5, color="white", lw=1.2, ls="--")

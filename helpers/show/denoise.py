@@ -23,7 +23,7 @@ def tokens(grid: tuple[int, int, int], chips: int, by: str) -> Figure:
         for place in range(rows * columns):
             number, (row, column) = frame * rows * columns + place, divmod(place, columns)
             colour = COLOURS[number // block % len(COLOURS)]
-            panel.add_patch(Rectangle((column, row), 1, 1, fc=colour, ec="white", lw=0.8, alpha=0.45))
+            panel.add_patch(Rectangle((column, row), 1, 1, fc=colour, ec="white", lw=0.8, alpha=0.7))
             if column == 0:
                 panel.text(0.5, row + 0.5, number, ha="center", va="center", fontsize=8, color=INK)
         panel.set(xlim=(0, columns), ylim=(rows, 0), aspect="equal", xticks=[], yticks=[])
@@ -31,7 +31,7 @@ def tokens(grid: tuple[int, int, int], chips: int, by: str) -> Figure:
         panel.spines[:].set_visible(False)
     empty = [chip for chip in range(chips) if chip * block >= length]
     shown = [
-        Rectangle((0, 0), 1, 1, fc="white" if chip in empty else COLOURS[chip % len(COLOURS)], ec=LINK, alpha=0.45)
+        Rectangle((0, 0), 1, 1, fc="white" if chip in empty else COLOURS[chip % len(COLOURS)], ec=LINK, alpha=0.7)
         for chip in range(chips)
     ]
     names = [f"chip {chip}{' (nothing but padding)' * (chip in empty)}" for chip in range(chips)]
@@ -195,7 +195,11 @@ def growth(frames: list[int], curves: dict[str, list[float]], by: str) -> Figure
     figure, axes = plt.subplots(figsize=(7.4, 3.7), layout="constrained")
     for (name, values), colour, marker in zip(curves.items(), COLOURS, "so^D"):
         axes.plot(frames, [value / values[0] for value in values], marker + "-", color=colour, lw=2, ms=7, label=name)
-    axes.set(xlabel="frames of the video", ylabel=f"times as much as for {frames[0]} frames", xticks=frames)
+    axes.set(
+        xlabel="frames of the video", ylabel=f"times as much as for {frames[0]} frames", xscale="log", yscale="log"
+    )
+    axes.set_xticks(frames, frames)
+    axes.minorticks_off()
     axes.legend(frameon=False)
     axes.grid(alpha=0.25)
     return signed(figure, by)

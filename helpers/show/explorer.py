@@ -28,5 +28,5 @@ class Explorer(Live):
         chip = self.row.value, self.col.value
         down, right = placement(self.placed[self.how.value])[chip][-2:]
         part = f"tokens {down.start}:{down.stop}, features {right.start}:{right.stop}"
-        title = f"{self.how.value}\nchip {chip} holds {part}"
+        title = f"chip {chip} holds {part}"  # the menu says how it is placed
         return show.holdings({title: self.placed[self.how.value]}, chip)

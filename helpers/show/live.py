@@ -58,7 +58,7 @@ class Slider(Live):
     """
 
     def __init__(self, name: str, options: list[str], draw: Callable[[str], Figure], still: Figure, photo: bool = True):
-        self.slider = ipywidgets.SelectionSlider(options=options, description=name)
+        self.slider = ipywidgets.SelectionSlider(options=options, description=name, layout={"width": "460px"})
         super().__init__(played(self.slider), lambda: draw(self.slider.value), still, photo)
 
 

@@ -16,7 +16,7 @@ def buckets(bucket: Callable[[int], int], reach: int, by: str) -> Figure:
     """The bucket of every distance from -reach to reach, in tokens, as steps."""
     distances = range(-reach, reach + 1)
     figure, axes = plt.subplots(figsize=(7.6, 3.4), layout="constrained")
-    for side, colour, name in ((-1, COLOURS[0], "keys before the query"), (1, COLOURS[5], "keys behind it")):
+    for side, colour, name in ((-1, COLOURS[0], "keys before the query"), (1, COLOURS[5], "keys after it")):
         ours = [d for d in distances if (d > 0) == (side > 0)]
         axes.step(ours, [bucket(d) for d in ours], where="mid", color=colour, lw=2, label=name)
     axes.set(xlabel="distance: key's place minus query's place (tokens)", ylabel="bucket")
@@ -32,8 +32,9 @@ def heads(values: torch.Tensor, title: str, unit: str, by: str, pieces: list[str
     Values of both signs get colours that part at zero. `pieces` names the tokens; without it they are counted.
     """
     values = values.float()
-    largest = values.abs().max().item()
     both = values.min() < 0
+    # One value far from all others would leave the rest pale. Shares go from 0 to 1, and are drawn as they are.
+    largest = (values.abs().flatten().quantile(0.98) if both else values.max()).item()
     side = 2.6 if pieces is None else 3.3
     across = min(len(values), 4 if pieces is None else 2)
     down = -(-len(values) // across)
@@ -51,7 +52,7 @@ def heads(values: torch.Tensor, title: str, unit: str, by: str, pieces: list[str
     for panel in panels.flat:
         panel.label_outer()
     figure.suptitle(title, fontsize=12)
-    figure.colorbar(image, ax=panels, label=unit, shrink=0.9)
+    figure.colorbar(image, ax=panels, label=unit, shrink=0.9, extend="both" if both else "neither")
     return signed(figure, by)
 
 
@@ -135,7 +136,8 @@ def memory(parts: dict[str, tuple[float, float]], capacity: float, by: str) -> F
         axes.barh(row, weights / 1e9, color=COLOURS[0], height=0.55, label=None if row else "weights")
         work = (highest - weights) / 1e9
         axes.barh(row, work, left=weights / 1e9, color=COLOURS[1], height=0.55, label=None if row else "while it works")
-        axes.text(highest / 1e9 + 0.1, row, f"{highest / 1e9:.2f} GB", va="center", fontsize=10, color=INK)
+        said = f"{weights / 1e9:.2f} + {work:.2f} GB"
+        axes.text(highest / 1e9 + 0.1, row, said, va="center", fontsize=10, color=INK)
     axes.axvline(capacity / 1e9, color=COLOURS[5], lw=2, ls="--", label=f"a chip has {capacity / 1e9:.2f} GB")
     axes.set(yticks=range(len(parts)), yticklabels=list(parts), xlabel="DRAM of one chip (GB)")
     axes.set_xlim(0, 1.25 * capacity / 1e9)
