@@ -6,12 +6,14 @@ from pathlib import Path
 
 import pytest
 import torch
+import tqdm
 from diffusers import MochiTransformer3DModel
 from safetensors.torch import load_file, save_file
 
 from helpers.layers.weights import Weights, find_folder, reference_shapes
 from helpers.mesh import close_mesh, open_mesh, run_on
 from helpers.metrics import psnr
+from helpers.mochi import pipeline as pipeline_module
 from helpers.mochi.pipeline import Mochi, Request, check_scheduler, check_together, first_noise, generate
 from helpers.mochi.transformer import Transformer
 
@@ -73,13 +75,22 @@ def test_where_the_denoiser_makes_room(folder, reference):
     assert seen[3] == ["text_encoder", "transformer", "decoder"]
 
 
-def test_interrupted_and_run_again(mochi, reference):
+def test_interrupted_and_run_again(mochi, reference, monkeypatch):
+    bars = []
+
+    class Bar(tqdm.std.tqdm):
+        def close(self):
+            bars.append((self.n, self.total, self.desc))
+            super().close()
+
     def stop(step, latents):
         if step == 1:
             raise KeyboardInterrupt
 
+    monkeypatch.setattr(pipeline_module, "tqdm", Bar)
     with pytest.raises(KeyboardInterrupt):
         mochi(PROMPT, **REQUEST, callback=stop)
+    assert bars[0] == (2, 2, f"stopped after step 2 of {REQUEST['steps']}: "), "full, so a notebook shows it green"
     assert psnr(mochi(PROMPT, **REQUEST).numpy(), reference.numpy()) >= 35
 
 

@@ -24,7 +24,11 @@ def test_executes_and_times(toy, capsys):
     out, printed, ending = run(path, capsys, "--system", "n150")
     assert ending is None
     assert "on n150" in (out / "01_toy.ipynb").read_text()
-    assert "on n150" in (out / "01_toy.html").read_text()
+    page = (out / "01_toy.html").read_text()
+    assert "on n150" in page and str(out) not in page and "require.min.js" not in page
+    assert [f"[{number}]:" in page for number in range(1, 5)] == [True, True, True, False], (
+        "numbered as in the notebook"
+    )
     cells = json.loads((out / "times.json").read_text())["notebooks"][0]["cells"]
     assert (cells[0]["cell"], cells[0]["name"]) == (2, "import time") and cells[0]["seconds"] >= 0.5
     assert printed.index("import time") < printed.index("print('on'")

@@ -1,5 +1,7 @@
 """Pictures hold what they claim to show, and say which mesh made them."""
 
+import itertools
+
 import pytest
 import torch
 from matplotlib.patches import FancyArrowPatch, FancyBboxPatch, Rectangle
@@ -37,6 +39,14 @@ def test_the_grid_has_every_chip_and_its_maker(mesh):
 def test_a_torus_has_the_wires_that_close_it():
     wires = run_on("galaxy_torus", links)
     assert len(wires) == 64 and wires[(0, 0), (0, 7)] == 4 and wires[(0, 3), (3, 3)] == 4
+
+
+@pytest.mark.parametrize("kinds", [1, 2, 4, 5, 8, 15, 30, 32, 64])
+def test_parts_beside_each_other_have_colours_far_from_each_other(kinds):
+    shades = [show.shade(number, kinds) for number in range(kinds)]
+    assert len(set(shades)) == kinds and min(shades) >= 0 and max(shades) <= 1
+    if kinds >= 8:
+        assert min(abs(one - other) for one, other in itertools.pairwise(shades)) > 2 / kinds
 
 
 def test_holdings_draw_the_part_that_each_chip_holds(mesh):

@@ -31,7 +31,8 @@ def test_heads_share_a_scale_that_parts_at_zero():
     figure = draw.heads(values, "title", "unit", "somebody")
     assert len({image.get_clim() for image in images(figure)}) == 1
     low, high = images(figure)[0].get_clim()
-    assert low == -high and high == pytest.approx(values.abs().max().item())
+    sizes = values.abs().flatten().sort().values  # one value that is far from all others leaves no picture pale
+    assert low == -high and sizes[-4].item() < high < sizes[-1].item()
     assert all(np.allclose(image.get_array(), matrix) for image, matrix in zip(images(figure), values))
     assert {"head 2", "title", "unit", "somebody", "query", "key"} <= set(texts(figure))
 
@@ -55,7 +56,7 @@ def test_memory_bars_end_at_the_highest_use():
     bars = [bar for bar in figure.axes[0].findobj(Rectangle) if 0 < bar.get_height() < 1]
     assert [bar.get_width() for bar in bars] == pytest.approx([9, 0.5, 2, 0.25])
     assert [bar.get_x() for bar in bars] == pytest.approx([0, 9, 0, 2])
-    assert {"one", "four", "9.50 GB", "2.25 GB", "a chip has 12.00 GB", "dry run"} <= set(texts(figure))
+    assert {"one", "four", "9.00 + 0.50 GB", "2.00 + 0.25 GB", "a chip has 12.00 GB", "dry run"} <= set(texts(figure))
 
 
 def test_the_prompt_box_reads_what_is_written():

@@ -199,6 +199,9 @@ def growth(frames: list[int], curves: dict[str, list[float]], by: str) -> Figure
         xlabel="frames of the video", ylabel=f"times as much as for {frames[0]} frames", xscale="log", yscale="log"
     )
     axes.set_xticks(frames, frames)
+    most = max(value / values[0] for values in curves.values() for value in values)
+    ticks = [tick for tick in (1, 2, 5, 10, 20, 50, 100, 200, 500) if tick <= 1.5 * most]
+    axes.set_yticks(ticks, ticks)
     axes.minorticks_off()
     axes.legend(frameon=False)
     axes.grid(alpha=0.25)
