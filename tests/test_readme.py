@@ -109,6 +109,13 @@ def test_there_are_two_commands():
     assert [command.split()[:2] for command in two_commands(README)] == [["make", "video"], ["make", "lab"]]
 
 
+def test_the_two_blues_are_notebook_02s():
+    notebook = (ROOT / "notebooks" / "02_text.ipynb").read_text()
+    assert all(f'\\"{prompt}\\",' in notebook for prompt in picture.BLUES) and "two_blues.webp" in notebook
+    with Image.open(picture.TWO_BLUES) as clips:
+        assert clips.n_frames == 31 and clips.size == (2 * picture.SIDE + picture.GAP, picture.SIDE)
+
+
 def test_a_picture_that_is_too_large_is_refused_and_leaves_nothing(tmp_path, monkeypatch):
     monkeypatch.setattr(picture, "MOST_BYTES", 500)
     noise = [Image.effect_noise((64, 64), 90 + n).convert("RGB") for n in range(3)]

@@ -1,6 +1,6 @@
-"""The moving picture at the top of README: a clip, and beside it the 32 chips that made it. And the clip alone.
+"""The moving picture at the top of README: a clip, and beside it the 32 chips that made it. And clips alone.
 
-    .venv/bin/python -m tools.picture          # writes pictures/butterfly.webp and clip.webp; takes two minutes
+    .venv/bin/python -m tools.picture   # writes butterfly.webp, clip.webp, two_blues.webp in pictures/; two minutes
 
 Every chip shows what it holds itself, read from it: while the clip comes out of the noise and then while it plays.
 The column whose six frames are playing is lit. Animated WebP and no GIF: a palette of 256 colours puts spots on what a
@@ -28,6 +28,9 @@ FPS, PLAYED = 12, 2  # how often the clip plays before it starts over
 MOST_BYTES = 2_000_000
 OUT = ROOT / "pictures" / "butterfly.webp"
 CLIP = ROOT / "pictures" / "clip.webp"  # with which each notebook opens
+TWO_BLUES = ROOT / "pictures" / "two_blues.webp"  # at the end of notebook 02, whose two prompts these are
+BLUES = "a blue butterfly landing on a yellow flower", "a yellow butterfly landing on a blue flower"
+BLUE_SEED = 3
 
 SIDE, CHIP, GAP, MARGIN, LINE = (
     288,
@@ -127,8 +130,23 @@ def write(path: Path, pictures: list[Image.Image]) -> int:
     return size
 
 
+def two_blues(mesh) -> list[Image.Image]:
+    """Two clips side by side from one noise, of two sentences in which only the colours have changed places."""
+    model = Mochi(mesh, ROOT / "models" / "tiny-mochi")
+    clips = [model(prompt, seed=BLUE_SEED) for prompt in BLUES]
+    gap = Image.new("RGB", (2 * SIDE + GAP, SIDE), "white")
+    pictures = []
+    for pair in zip(*clips):
+        picture = gap.copy()
+        for number, frame in enumerate(pair):
+            picture.paste(enlarged(frame, SIDE, SIDE), (number * (SIDE + GAP), 0))
+        pictures.append(picture)
+    return pictures
+
+
 def main() -> None:
-    for path, pictures in zip((OUT, CLIP), film(open_mesh("galaxy"))):
+    mesh = open_mesh("galaxy")
+    for path, pictures in zip((OUT, CLIP, TWO_BLUES), (*film(mesh), two_blues(mesh))):
         print(f"{path.relative_to(ROOT)}, {write(path, pictures):,} bytes")
 
 
