@@ -18,7 +18,7 @@ COPIED = (
     "models/*/README.md",
     "models/*/samples.*",
     "ttnn_emulator/README.md",
-    "pictures/upstream.webp",
+    "pictures/[!b]*.webp",  # not butterfly.webp, which is README's
     "pictures/board_*.webp",
 )
 REMOTE_PICTURE = re.compile(r"!\[([^\]]*)\]\(https?://[^)]*\)")  # a badge: its words are enough

@@ -130,14 +130,15 @@ def test_pages_name_nothing_that_the_website_lacks(gathered):
     assert lesson == "[card](../models/m/README.md#use) code all [gone](../b.md)"  # Sphinx refuses what is gone
 
 
-def test_pictures_of_lessons_are_on_the_website(tmp_path):
+def test_pictures_of_lessons_and_notebooks_are_on_the_website(tmp_path):
     pages.gather(ROOT, tmp_path / "pages", tmp_path / "media")
     shown = lambda text: re.findall(r"!\[[^\]]*\]\(([^)]*)\)", text)
-    for path in sorted((ROOT / "lessons").glob("*.md")):
-        names = shown(path.read_text())
-        there = (tmp_path / "pages/lessons" / path.name).read_text()
-        assert shown(there) == names and there.count("![") == len(names)
-        assert all((tmp_path / "pages/lessons" / name).is_file() for name in names)
+    for path in sorted([*ROOT.glob("lessons/*.md"), *ROOT.glob("notebooks/*.ipynb")]):
+        names = [name for name in shown(path.read_text()) if name.startswith("../pictures/")]
+        there = tmp_path / "pages" / path.relative_to(ROOT)
+        assert [name for name in shown(there.read_text()) if name.startswith("../pictures/")] == names
+        assert names or path.name in ("00_room.md", "claims.md")
+        assert all((there.parent / name).is_file() for name in names)
 
 
 def test_the_first_page_leads_to_every_notebook():
