@@ -1,5 +1,7 @@
 """The prompt box without a browser: what its buttons do, and what it says."""
 
+import base64
+import re
 import threading
 import time
 from types import SimpleNamespace
@@ -76,6 +78,8 @@ def test_what_was_made_stays_in_the_gallery_and_in_files_of_its_own(box, tmp_pat
         ("a red/blue ../butterfly", others, "emulated n150 1x1"),
     ):
         box.hang(frames, prompt, settings, where)
+    kept = base64.b64decode(re.search(r'<a download="(06_\w+\.mp4)" href="data:video/mp4;base64,([^"]+)"', last)[2])
+    assert kept[4:8] == b"ftyp"
     assert len(list(tmp_path.glob("06_*.mp4"))) == 8 == len(list(tmp_path.rglob("*"))), "none over another, all here"
     assert "seed 1234568" in box.gallery.children[2].value
 

@@ -130,9 +130,11 @@ class Studio:
         name = re.sub(r"\W+", "_", " ".join([prompt[:40], *chosen, where, mark]))
         path = self.out / f"06_{name}.mp4"
         video.write(path, frames, made_by=where)
-        under = [prompt, ", ".join(chosen), where, path.name]
-        under += prompts.read(prompt).advice().splitlines()
-        picture = widgets.HTML(f"{video.html(frames, width=256)}<br>{'<br>'.join(map(escape, under))}")
+        under = [prompt, ", ".join(chosen), where, *prompts.read(prompt).advice().splitlines()]
+        film = video.html(frames, width=256)
+        data = re.search(r'src="([^"]+)"', film)[1]
+        link = f'<a download="{path.name}" href="{data}">{path.name}</a>'
+        picture = widgets.HTML("<br>".join([film, *map(escape, under), link]))
         picture.layout = {"width": "270px"}
         self.gallery.children = (picture, *self.gallery.children)
         self.say(f"{path}, made by {where}")
