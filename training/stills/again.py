@@ -60,8 +60,11 @@ def deepened(learned: SD3Transformer2DModel, config: dict) -> SD3Transformer2DMo
     return whole
 
 
-def learn_on(place: Place, config: dict, folder: Path, out: Path) -> bool:
-    """Encode the clips, train, write the diffusers folder and its training.json; False if the deadline came first."""
+def learn_on(place: Place, config: dict, folder: Path, out: Path, blocks: int | None = None) -> bool:
+    """Encode the clips, train, write the diffusers folder and its training.json; False if the deadline came first.
+
+    blocks: how many the transformer is to have; as many as it has where it is None.
+    """
     before = json.loads((folder / "training.json").read_text())
     vae = loaded(AutoencoderKL, folder / "vae").eval()
     mean, std = vae.config.shift_factor, 1 / vae.config.scaling_factor
@@ -71,7 +74,9 @@ def learn_on(place: Place, config: dict, folder: Path, out: Path) -> bool:
     batches = Batches(place, settings["drop"], settings["often"])
     batches.mean, batches.std = mean, std
     here, encoder = replace(place, folder=place.folder / "sd3"), finished_encoder(folder, config)
-    learned = deepened(loaded(SD3Transformer2DModel, folder / "transformer"), config)
+    learned = loaded(SD3Transformer2DModel, folder / "transformer")
+    config["transformer"]["num_layers"] = blocks or len(learned.transformer_blocks)
+    learned = deepened(learned, config)
     denoiser, done = train_denoiser(here, config, batches, encoder, learned)
     if done:
         save_pipeline(out, vae, denoiser, mean, std)
@@ -85,6 +90,7 @@ def main(arguments=None) -> int:
     parser.add_argument("folder", type=Path, help="the finished diffusers folder to start from")
     parser.add_argument("--minutes", type=float, default=96.0, help="of training; a second call goes on to this sum")
     parser.add_argument("--clips", type=int, default=3000, help="that it learns from")
+    parser.add_argument("--blocks", type=int, help="of the transformer; new ones change nothing until they learn")
     parser.add_argument("--preset", default="default", help="default or smoke: the sizes that the folder has")
     parser.add_argument("--run", default="runs/stills-again", type=Path, help="folder of checkpoints and latents")
     parser.add_argument("--out", type=Path, help="the diffusers folder to write; default: the one it starts from")
@@ -96,7 +102,7 @@ def main(arguments=None) -> int:
     config["latents"]["clips"] = options.clips
     config["transformer_training"] |= {"steps": None, "minutes": options.minutes, "muon": 0.015}  # it has learned
     place = Place(options.run, deadline=time.time() + options.stop_after * 60)
-    done = learn_on(place, config, options.folder, options.out or options.folder)
+    done = learn_on(place, config, options.folder, options.out or options.folder, options.blocks)
     print("done" if done else "stopped in between: the same command goes on from here")
     return 0
 
