@@ -266,22 +266,18 @@ def test_what_was_spent_is_written_down(smoke):
 def test_a_finished_folder_learns_on(smoke, tmp_path, capsys):
     place, folder, config = smoke
     shutil.copytree(place.folder / "latents", tmp_path / "run" / "latents")
-    asked = [
-        str(folder),
-        "--preset",
-        "smoke",
-        "--clips",
-        str(config["latents"]["clips"]),
-        "--minutes",
-        "0.03",
-        "--run",
-        str(tmp_path / "run"),
-    ]
+    clips, run = str(config["latents"]["clips"]), str(tmp_path / "run")
+    options = ["--preset", "smoke", "--blocks", "4", "--clips", clips, "--minutes", "0.03", "--run", run]
+    asked = [str(folder), *options]
     assert again.main([*asked, "--out", str(tmp_path / "out")]) == 0 and "done" in capsys.readouterr().out
     weights = {name: [load_file(path) for path in sorted((tmp_path / "out" / name).glob("*.safetensors"))] +
                      [load_file(path) for path in sorted((folder / name).glob("*.safetensors"))]
                for name in ("transformer", "vae", "text_encoder", "text_encoder_2", "text_encoder_3")}  # fmt: skip
-    same = {name: all(torch.equal(old[key], new[key]) for key in old) for name, (new, old) in weights.items()}
+    deeper = json.loads((tmp_path / "out" / "transformer" / "config.json").read_text())["num_layers"]
+    assert deeper == 4 and config["transformer"]["num_layers"] == 3
+    same = {
+        name: all(key in new and torch.equal(old[key], new[key]) for key in old) for name, (new, old) in weights.items()
+    }
     assert same.pop("transformer") is False and all(same.values()), "only the transformer has learned"
     stages = json.loads((tmp_path / "out" / "training.json").read_text())["stages"]
     assert stages["transformer"] == json.loads((folder / "training.json").read_text())["stages"]["transformer"]
