@@ -31,9 +31,14 @@ def test_links_are_those_of_the_descriptor(mesh):
 
 def test_the_grid_has_every_chip_and_its_maker(mesh):
     figure = show.chips(mesh, highlight=(2, 5))
-    boxes = figure.findobj(FancyBboxPatch)
+    boxes = figure.axes[0].findobj(FancyBboxPatch)
     assert len(boxes) == 32 and len({box.get_facecolor() for box in boxes}) == 2
     assert {"2, 5", "3, 7", "emulated galaxy 4x8", "rows: axis 0, tp", "columns: axis 1, sp"} <= set(texts(figure))
+    groups = [box for box in figure.axes[0].findobj(Rectangle) if box.get_linewidth() == 2.5]
+    middles = [(row, col) for row in range(4) for col in range(8)]
+    inside = [[at for at in middles if box.get_bbox().contains(*at[::-1])] for box in groups]
+    assert inside == [[(row, 0) for row in range(4)], [(3, col) for col in range(8)]]
+    assert {"one tp group", "one sp group"} <= set(texts(figure))
 
 
 def test_a_torus_has_the_wires_that_close_it():

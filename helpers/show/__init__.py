@@ -57,6 +57,14 @@ def chips(mesh: ttnn.MeshDevice, highlight: tuple[int, int] | None = None) -> Fi
         )
         axes.text(c, r, f"{r}, {c}", ha="center", va="center", fontsize=10, color=INK, zorder=3)
     names = {index: name for name, index in mesh.system.axes.items()}
+    groups = {names[0]: (-0.42, -0.4, 0.84, rows - 0.2), names[1]: (-0.46, rows - 1.37, cols - 0.08, 0.74)}
+    shown = [(name, at) for (name, at), length in zip(groups.items(), (rows, cols)) if length > 1]
+    for (name, (left, top, wide, high)), colour, style in zip(shown, (COLOURS[3], COLOURS[2]), ("--", ":")):
+        outline = Rectangle((left, top), wide, high, fill=False, ec=colour, lw=2.5, ls=style, zorder=4)
+        outline.set_label(f"one {name} group")
+        axes.add_patch(outline)
+    if shown:
+        figure.legend(loc="outside lower left", ncols=2, frameon=False, fontsize=10)
     axes.set_xlabel(f"columns: axis 1, {names[1]}", fontsize=11)
     axes.set_ylabel(f"rows: axis 0, {names[0]}", fontsize=11)
     axes.set(xlim=(-0.7, cols - 0.3), ylim=(rows - 0.3, -0.7), xticks=[], yticks=[], aspect="equal")

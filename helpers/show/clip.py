@@ -8,7 +8,11 @@ from helpers.show.timeline import WHERE, Timeline
 
 
 def timeline(line: Timeline) -> Figure:
-    """Every run of every stage, end to end, on the lane where it ran. Seconds of this computer, whatever the mesh."""
+    """Every run of every stage, end to end, on the lane where it ran.
+
+    On chips with its seconds. On an emulated mesh without: lengths are this computer's, and only the order is a chip's.
+    """
+    emulated = line.mesh.backend == "emulated"
     figure, axes = plt.subplots(figsize=(9, 2.6), layout="constrained")
     colours = dict(zip(line.names, COLOURS))
     at = 0.0
@@ -19,9 +23,11 @@ def timeline(line: Timeline) -> Figure:
     for name, colour in colours.items():
         runs = line.runs(name)
         seconds, times = sum(run.seconds for run in runs), f", {len(runs)} times" if len(runs) > 1 else ""
-        axes.barh(0, 0, color=colour, label=f"{name}{times}: {seconds:.1f} s")
+        axes.barh(0, 0, color=colour, label=f"{name}{times}" + ("" if emulated else f": {seconds:.1f} s"))
     axes.set(yticks=range(len(WHERE)), yticklabels=WHERE, ylim=(1.5, -0.5), xlim=(0, at))
-    axes.set_xlabel("seconds on this CPU" if line.mesh.backend == "emulated" else "seconds")
+    axes.set_xlabel("in this order; lengths are this CPU's" if emulated else "seconds")
+    if emulated:
+        axes.set_xticks([])
     axes.set_title("One clip, from the sentence to the file", fontsize=12)
     axes.legend(frameon=False, loc="upper center", bbox_to_anchor=(0.5, -0.32), ncols=len(colours), fontsize=9)
     axes.spines[["top", "right"]].set_visible(False)

@@ -119,7 +119,9 @@ def block() -> Figure:
         axes.plot([-0.55, -0.55, end + 0.1], [2 * row + 0.4, 2 * row - 0.42, 2 * row - 0.42], color=LINK, lw=1.5)
         arrow(axes, (end + 0.1, 2 * row - 0.42), (end + 0.1, 2 * row + 0.22))
         arrow(axes, (-0.75, 2 * row + 0.4), (-0.06, 2 * row + 0.4))
-        axes.text(-0.85, 2 * row + 0.4, "x", ha="right", va="center", fontsize=13, color=INK)
+    axes.text(-0.85, 0.4, "x", ha="right", va="center", fontsize=13, color=INK)
+    first, second = split + 0.1, 2.4  # the second half goes on with what the first one's plus gives
+    axes.plot([first, first, -0.75, -0.75], [0.62, 1.18, 1.18, second], color=LINK, lw=1.5)
     shown = [Rectangle((0, 0), 1, 1, fc=colour, ec=INK, alpha=0.75) for _, colour in PARTS.values()]
     axes.legend(shown, [text for text, _ in PARTS.values()], loc="upper center", bbox_to_anchor=(0.5, 0.02), ncols=2,
                 frameon=False, fontsize=10)  # fmt: skip
