@@ -251,8 +251,9 @@ def test_each_call_has_a_fresh_process_and_none_imports_ttnn_again(monkeypatch):
 
 
 def test_what_a_call_imported_the_next_one_finds():
-    """Kandinsky 3's UNet is one of diffusers' modules that nothing here imports."""
-    name = "diffusers.models.unets.unet_kandinsky3"
+    """CpmAnt's configuration is one of transformers' modules that nothing here imports."""
+    name = "transformers.models.cpmant.configuration_cpmant"
+    assert name not in forks._ahead
 
     def was_there(mesh, name):
         there = name in sys.modules
