@@ -32,8 +32,7 @@ def run(environment: dict[str, str], timeout: float, **arguments: str) -> int:
         with theirs, _lock, contextlib.suppress(ConnectionError):  # then nothing is said
             control, started = waiting(environment)
             names = {name for name in started.keys() | environment.keys() if started.get(name) != environment.get(name)}
-            changed = {name: environment.get(name) for name in names}
-            call = {"changed": changed, "ahead": list(_ahead), "arguments": arguments}
+            call = {"changed": {name: environment.get(name) for name in names}, "arguments": arguments}
             socket.send_fds(control, [json.dumps(call).encode()], [theirs.fileno()])
         first = said.readline()
         if not first:
@@ -51,10 +50,10 @@ def run(environment: dict[str, str], timeout: float, **arguments: str) -> int:
 
 def import_ahead(names: list[str]) -> None:
     """Has the process that waits import what a call had to, for the next one, while nobody waits for it."""
-    if names and not _ahead.keys() >= set(names):
+    if not _ahead.keys() >= set(names):
         _ahead.update(dict.fromkeys(names))
-        with _lock, contextlib.suppress(OSError):  # gone, or too busy: the next call says it again
-            _waiting[1].send(json.dumps({"ahead": names}).encode())
+        with _lock, contextlib.suppress(OSError):  # gone: the one that takes its place is told by `waiting`
+            _waiting[1].send(json.dumps(names).encode())
 
 
 def waiting(environment: dict[str, str]) -> tuple[socket.socket, dict[str, str]]:
@@ -74,6 +73,8 @@ def waiting(environment: dict[str, str]) -> tuple[socket.socket, dict[str, str]]
             [sys.executable, "-m", "helpers.worker", str(theirs.fileno())], env=environment,
             pass_fds=[theirs.fileno()], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
         )  # fmt: skip
+    if _ahead:
+        control.send(json.dumps(list(_ahead)).encode())
     _waiting = process, control, environment, os.getcwd()
     return control, environment
 

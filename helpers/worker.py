@@ -20,7 +20,7 @@ SLOW = ("diffusers", "transformers")  # to import, and once imported no thread i
 
 
 def wait(control: socket.socket) -> None:
-    """A message is a call, with a socket for what becomes of it, or only says what to import before the next.
+    """A message is a call, with a socket for what becomes of it, or without one a list of what to import meanwhile.
 
     Ends where the process that sends them has ended.
     """
@@ -30,13 +30,12 @@ def wait(control: socket.socket) -> None:
         message, sockets, _, _ = socket.recv_fds(control, LONGEST, 1)
         if not message:
             return
-        call = json.loads(message)
-        import_ahead(call["ahead"])
-        if not sockets:  # nothing but that
+        if not sockets:
+            import_ahead(json.loads(message))
             continue
         if os.fork() == 0:
             control.close()
-            watch(socket.socket(fileno=sockets[0]), call)
+            watch(socket.socket(fileno=sockets[0]), json.loads(message))
         os.close(sockets[0])
 
 

@@ -331,6 +331,14 @@ def test_hard_scenes_are_drawn_more_often(smoke):
     assert balls[drawn[:, 0]].float().mean().item() == pytest.approx(more.item(), abs=0.03)
 
 
+def test_a_finished_folder_loses_no_block(smoke, tmp_path, capsys):
+    _, folder, _ = smoke
+    with pytest.raises(SystemExit):
+        again.main([str(folder), "--preset", "smoke", "--blocks", "2", "--run", str(tmp_path / "run")])
+    assert "3 blocks have learned, and blocks can only be added: not 2" in capsys.readouterr().err
+    assert not (tmp_path / "run").exists(), "nothing was encoded before it was refused"
+
+
 def test_only_a_finished_folder_learns_on(tmp_path, capsys):
     with pytest.raises(SystemExit):
         again.main([str(tmp_path)])

@@ -102,17 +102,18 @@ class Mochi(Parts):
                 latents = self.scheduler.step(flow, timestep, latents, return_dict=False)[0]
                 bar.update()
                 if request.callback is not None:
-                    self.tell(request.callback, bar, step, latents)
+                    tell(request.callback, bar, step, latents)
         return latents
 
-    def tell(self, callback, bar, step: int, latents: torch.Tensor) -> None:
-        """Calls back. Where that ends the work, the bar says so, and is not red: somebody wanted it."""
-        try:
-            callback(step, latents)
-        except BaseException:
-            bar.set_description(f"stopped after step {step + 1} of {bar.total}")
-            bar.total = bar.n
-            raise
+
+def tell(callback, bar, step: int, latents: torch.Tensor) -> None:
+    """Calls back. Where that ends the work, the bar says so, and is not red: somebody wanted it."""
+    try:
+        callback(step, latents)
+    except BaseException:
+        bar.set_description(f"stopped after step {step + 1} of {bar.total}")
+        bar.total = bar.n
+        raise
 
 
 def check_together(folder: Path, text: dict, denoiser: dict, vae: dict) -> None:

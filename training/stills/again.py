@@ -60,11 +60,8 @@ def deepened(learned: SD3Transformer2DModel, config: dict) -> SD3Transformer2DMo
     return whole
 
 
-def learn_on(place: Place, config: dict, folder: Path, out: Path, blocks: int | None = None) -> bool:
-    """Encode the clips, train, write the diffusers folder and its training.json; False if the deadline came first.
-
-    blocks: how many the transformer is to have; as many as it has where it is None.
-    """
+def learn_on(place: Place, config: dict, folder: Path, out: Path) -> bool:
+    """Encode the clips, train, write the diffusers folder and its training.json; False if the deadline came first."""
     before = json.loads((folder / "training.json").read_text())
     vae = loaded(AutoencoderKL, folder / "vae").eval()
     mean, std = vae.config.shift_factor, 1 / vae.config.scaling_factor
@@ -74,9 +71,7 @@ def learn_on(place: Place, config: dict, folder: Path, out: Path, blocks: int | 
     batches = Batches(place, settings["drop"], settings["often"])
     batches.mean, batches.std = mean, std
     here, encoder = replace(place, folder=place.folder / "sd3"), finished_encoder(folder, config)
-    learned = loaded(SD3Transformer2DModel, folder / "transformer")
-    config["transformer"]["num_layers"] = blocks or len(learned.transformer_blocks)
-    learned = deepened(learned, config)
+    learned = deepened(loaded(SD3Transformer2DModel, folder / "transformer"), config)
     denoiser, done = train_denoiser(here, config, batches, encoder, learned)
     if done:
         save_pipeline(out, vae, denoiser, mean, std)
@@ -98,11 +93,15 @@ def main(arguments=None) -> int:
     options = parser.parse_args(arguments)
     if not (options.folder / "training.json").is_file():
         parser.error(f"{options.folder} is no finished folder: it has no training.json")
+    blocks = json.loads((options.folder / "transformer" / "config.json").read_text())["num_layers"]
+    if options.blocks is not None and options.blocks < blocks:
+        parser.error(f"{blocks} blocks have learned, and blocks can only be added: not {options.blocks}")
     config = configuration(options.preset)
+    config["transformer"]["num_layers"] = options.blocks or blocks
     config["latents"]["clips"] = options.clips
     config["transformer_training"] |= {"steps": None, "minutes": options.minutes, "muon": 0.015}  # it has learned
     place = Place(options.run, deadline=time.time() + options.stop_after * 60)
-    done = learn_on(place, config, options.folder, options.out or options.folder, options.blocks)
+    done = learn_on(place, config, options.folder, options.out or options.folder)
     print("done" if done else "stopped in between: the same command goes on from here")
     return 0
 
