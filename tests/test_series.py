@@ -25,6 +25,7 @@ def test_executes_and_times(toy, capsys):
     assert ending is None
     assert "on n150" in (out / "01_toy.ipynb").read_text()
     page = (out / "01_toy.html").read_text()
+    assert "# Parameters" not in page, "papermill's own cell"
     assert "on n150" in page and str(out) not in page and "require.min.js" not in page
     assert [f"[{number}]:" in page for number in range(1, 5)] == [True, True, True, False], (
         "numbered as in the notebook"
@@ -51,6 +52,7 @@ def test_videos_are_left_beside_the_notebooks_and_named_at_the_end(toy, capsys):
     os.utime(runs / "old.mp4", (1, 1))
     out, printed, ending = run(path, capsys)
     assert ending is None and (out / "clip.mp4").read_bytes()[4:8] == b"ftyp"
+    assert str(out) in (out / "02_film.ipynb").read_text() and str(out) not in (out / "02_film.html").read_text()
     end = printed.splitlines()[-2:]
     assert end[0] == "videos, for any browser:"
     file, _, size = end[1].strip().partition(" ")
