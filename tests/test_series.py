@@ -39,7 +39,7 @@ WRITES = """
 import numpy
 from helpers import video
 frames = numpy.random.default_rng(0).integers(0, 255, (7, 32, 48, 3), numpy.uint8)
-video.write(f"{OUT}/clip.mp4", frames)
+_ = video.write(f"{OUT}/clip.mp4", frames)
 """
 
 
