@@ -82,6 +82,13 @@ def test_a_filmstrip_has_all_pictures_in_their_rows():
     assert {"x", "seen", "a", "b", "c", "somebody"} <= set(texts(figure))
 
 
+def test_a_column_of_pictures_is_no_higher_than_a_row_is_wide():
+    one = np.zeros((1, 8, 8, 3))
+    column = draw.filmstrip({"x": one, "seen": one}, ["a"], "somebody").get_size_inches()
+    row = draw.filmstrip({"x": np.zeros((2, 8, 8, 3))}, ["a", "b"], "somebody").get_size_inches()
+    assert column[1] < 6 and column[1] == pytest.approx(row[0], abs=0.2)
+
+
 def test_growth_is_relative_to_the_first():
     figure = draw.growth([19, 49, 163], {"tokens": [10, 20, 70], "work": [3, 9, 60]}, "somebody")
     assert [list(line.get_ydata()) for line in figure.axes[0].lines] == [[1, 2, 7], [1, 3, 20]]

@@ -152,7 +152,7 @@ def schedule(sigmas: torch.Tensor, title: str) -> Figure:
 def filmstrip(rows: dict[str, np.ndarray], captions: list[str], by: str) -> Figure:
     """Pictures (n, H, W, 3) in 0..1 side by side, one named row over the other, with a caption over each column."""
     across = len(captions)
-    side = max(1.3, 5 / across)  # inches
+    side = max(1.3, 5 / max(across, len(rows)))  # inches: one step's two pictures must fit on a screen, too
     figure, panels = plt.subplots(
         len(rows), across, figsize=(side * across + 0.4, side * len(rows) + 0.5), squeeze=False,
         layout="constrained",
