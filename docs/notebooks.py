@@ -1,7 +1,7 @@
 """A stored notebook as a page of the website. Nothing is run: what the page shows was stored by `make notebooks`.
 
-Videos become files, each with a poster and a strip of six frames for those who play none. Answers are folded, so that a
-reader can predict first.
+Videos become files, each with a poster and a strip of six frames for those who play none; the strip that the notebook
+has under them goes. Answers are folded, so that a reader can predict first.
 """
 
 import ast
@@ -20,6 +20,7 @@ WIDTH = re.compile(r'<video\b[^>]*?\bwidth="(\d+)"')
 ANSWER = re.compile(r"\.(answer|reveal)\(")  # what a learner should not see before the guess
 PICTURES = {"image/png", "image/jpeg", "image/svg+xml"}
 IN_STRIP = 6  # frames
+STRIP_WORDS = re.compile(r"\d+ frames( of each of \d+ videos)?")  # what helpers.video says of a strip under videos
 COVER = (480, 240)  # pixels of the picture on a notebook's card
 
 
@@ -28,6 +29,7 @@ def convert(source: Path, page: Path, media: Path) -> None:
     notebook = json.loads(source.read_text(encoding="utf-8"))
     code = [cell for cell in notebook["cells"] if cell["cell_type"] == "code" and "".join(cell["source"]).strip()]
     for number, cell in enumerate(code, 1):
+        cell["outputs"] = without_strips(cell["outputs"])
         describe(cell, number)
         for output in cell["outputs"]:
             html = "".join(output.get("data", {}).get("text/html", ""))
@@ -63,14 +65,28 @@ def first_picture(notebook: dict) -> Image.Image:
     return Image.new("RGB", COVER, "white")
 
 
+def without_strips(outputs: list[dict]) -> list[dict]:
+    """Leaves out what helpers.video.show puts under a video."""
+    videos = [VIDEO.search("".join(output.get("data", {}).get("text/html", ""))) for output in outputs]
+    return [
+        output for output, video in zip(outputs, [None, *videos]) if not (video and STRIP_WORDS.fullmatch(alt(output)))
+    ]
+
+
+def alt(output: dict) -> str:
+    """The words that are stored beside a picture; none is an empty text."""
+    return next((about["alt"] for about in output.get("metadata", {}).values() if "alt" in about), "")
+
+
 def describe(cell: dict, number: int) -> None:
-    """Folds an answer, and says in words what a picture is of: the statement that made it."""
+    """Folds an answer, and says in words what a picture is of: those stored with it, or the statement that made it."""
     source = "".join(cell["source"]).strip()
     if ANSWER.search(source) and cell["outputs"]:
         cell["metadata"].setdefault("tags", []).append("hide-output")
-    if any(PICTURES & set(output.get("data", {})) for output in cell["outputs"]):
-        alt = f"What cell {number} draws: {last_statement(source)}"
-        cell["metadata"]["mystnb"] = {"image": {"alt": alt.replace('"', "'")}}
+    pictures = [output for output in cell["outputs"] if PICTURES & set(output.get("data", {}))]
+    if pictures:
+        said = ". ".join(filter(None, map(alt, pictures))) or last_statement(source)
+        cell["metadata"]["mystnb"] = {"image": {"alt": f"What cell {number} draws: {said}".replace('"', "'")}}
 
 
 def last_statement(source: str) -> str:

@@ -5,6 +5,7 @@ list of PIL images (what a diffusers pipeline returns).
 """
 
 import base64
+import io
 import os
 import tempfile
 from pathlib import Path
@@ -17,6 +18,7 @@ DETERMINISTIC = ["-threads", "1", "-fflags", "+bitexact", "-flags:v", "+bitexact
 DETERMINISTIC += ["-bsf:v", "filter_units=remove_types=6"]
 # How sheets are kept: JPEG in full colour. A palette of 256 colours puts spots on what a model painted smoothly.
 SHEET = {"quality": 92, "subsampling": 0}
+STRIP = 1200  # pixels: about as wide as the frames under a video may be together
 
 
 def to_uint8(frames) -> np.ndarray:
@@ -97,11 +99,18 @@ def html(frames, fps: float = 12, width: int | None = None) -> str:
     return f'<video src="{source}" {shown} autoplay loop muted controls playsinline></video>'
 
 
-def show(frames, fps: float = 12, width: int | None = None):
-    """Show a video inside a notebook; it stays there when the notebook is saved or exported."""
-    from IPython.display import HTML
+def show(*videos, fps=12, width: int | None = None) -> None:
+    """Show videos side by side in a notebook, and under them frames of each, for where no video plays: on paper, and
+    on a forge, which takes every <video> out of a notebook.
 
-    return HTML(html(frames, fps, width))
+    Both stay there when the notebook is saved or exported. fps: of all videos, or one for each.
+    """
+    from IPython.display import HTML, display
+
+    videos = [to_uint8(video) for video in videos]
+    rates = fps if isinstance(fps, (list, tuple)) else [fps] * len(videos)
+    display(HTML(" ".join(html(video, rate, width) for video, rate in zip(videos, rates, strict=True))))
+    display(contact_sheet(videos, columns=max(2, min(6, STRIP // max(video.shape[2] for video in videos)))))
 
 
 def write_gif(path, frames, fps: float = 12) -> Path:
@@ -133,7 +142,20 @@ def contact_sheet(videos, labels=None, columns: int = 6, scale: int = 1, gap: in
             draw.text((gap, y), label, fill=(40, 40, 40), font=font)
         sheet.paste(row, (gap, y + head))
         y += row.height + head + gap
-    return sheet
+    each = f" of each of {len(videos)} videos" if len(videos) > 1 else ""
+    return with_words(sheet, ": ".join(filter(None, [f"{columns} frames{each}", "; ".join(filter(None, labels))])))
+
+
+def with_words(picture: Image.Image, words: str) -> Image.Image:
+    """The same picture; where a notebook shows it, the words are stored with it, for those who do not see it."""
+
+    def bundle(**options):
+        kept = io.BytesIO()
+        picture.save(kept, "jpeg", **SHEET)
+        return {"image/jpeg": base64.b64encode(kept.getvalue()).decode()}, {"image/jpeg": {"alt": words}}
+
+    picture._repr_mimebundle_ = bundle
+    return picture
 
 
 def _strip(video: np.ndarray, columns: int, scale: int, gap: int) -> Image.Image:

@@ -25,18 +25,33 @@ def frames():
     return np.full((7, 48, 64, 3), 1, np.uint8) * np.arange(10, 220, 30, dtype=np.uint8)[:, None, None, None]
 
 
+def shown(frames) -> list:
+    """What helpers.video.show displays."""
+    with pytest.MonkeyPatch.context() as patch:
+        outputs = []
+        patch.setattr("IPython.display.display", outputs.append)
+        video.show(frames)
+    return outputs
+
+
 @pytest.fixture(scope="module")
 def page(frames, tmp_path_factory):
     """The cells of a page made from a notebook with a video, a picture, and an answer; and its folder of videos."""
     v4 = nbformat.v4
     html = f"<p>before</p>{video.html(frames, width=190)} {video.html(frames[:2], width=280)}"
     png = base64.b64encode((ROOT / "models/tiny-sd3/samples.jpg").read_bytes()).decode()
+    said = [shown(frames)[1]._repr_mimebundle_()[1]["image/jpeg"]["alt"], 'bytes over "steps"']
+    strip, chart = (
+        v4.new_output("display_data", {kind: png}, metadata={kind: {"alt": words}})
+        for kind, words in zip(("image/jpeg", "image/png"), said, strict=True)
+    )
     cells = [
         v4.new_code_cell(""),  # has no number
-        v4.new_code_cell("video.show(x)", outputs=[v4.new_output("display_data", {"text/html": html})]),
+        v4.new_code_cell("video.show(x)", outputs=[v4.new_output("display_data", {"text/html": html}), strip]),
         v4.new_code_cell(
             'x = 1\nshow(\n    "a",\n    x,\n)', outputs=[v4.new_output("display_data", {"image/jpeg": png})]
         ),
+        v4.new_code_cell("draw.rates(x)", outputs=[strip, chart]),
         v4.new_code_cell("guess.reveal(3)", outputs=[v4.new_output("stream", text="3")]),
         v4.new_code_cell("check.f.hint(1)", outputs=[v4.new_output("stream", text="think")]),
     ]
@@ -87,7 +102,13 @@ def test_only_answers_are_folded(page):
 
 def test_pictures_say_what_they_are(page):
     words = [cell.metadata.get("mystnb") for cell in page[0]]
-    assert words == [None, None, {"image": {"alt": "What cell 2 draws: show('a', x)"}}, None, None]
+    first, second = "show('a', x)", "6 frames. bytes over 'steps'"
+    assert words[2:4] == [{"image": {"alt": f"What cell {n} draws: {said}"}} for n, said in ((2, first), (3, second))]
+    assert [words[n] for n in (0, 1, 4, 5)] == [None] * 4
+
+
+def test_the_strip_under_a_video_gives_way_to_the_sites_own(page):
+    assert [len(cell.outputs) for cell in page[0]] == [0, 1, 1, 2, 1, 1]  # one that stands alone stays
 
 
 def test_a_video_without_frames_is_refused(tmp_path):

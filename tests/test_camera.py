@@ -8,6 +8,7 @@ import pytest
 from helpers import video
 from helpers.frames.motion import ken_burns
 from helpers.show.camera import Camera
+from helpers.show.live import png
 
 
 @pytest.fixture
@@ -23,7 +24,7 @@ def test_sliders_move_the_boxes_and_the_picture(picture):
     zoom.value = 4
     x.value, y.value = 25, 100
     assert camera.end == (0.125, 0.75, 0.375, 1) and camera.start == (0, 0, 1, 1)
-    assert camera.view.value != before and camera.view.value == camera.draw()
+    assert camera.view.value != before and camera.view.value == png(camera.draw())
 
 
 def test_the_button_makes_what_is_chosen(picture, tmp_path):
@@ -39,7 +40,9 @@ def test_the_button_makes_what_is_chosen(picture, tmp_path):
 
 def test_without_widgets_there_is_the_picture(picture):
     camera = Camera(picture, by="somebody")
-    shown = camera._repr_mimebundle_()
+    shown, about = camera._repr_mimebundle_()
     assert "application/vnd.jupyter.widget-view+json" in shown
     assert base64.b64decode(shown["image/png"]) == camera.view.value
     assert bytes(camera.view.value).startswith(b"\x89PNG")
+    assert about["image/png"]["alt"].startswith("where the camera goes. ")
+    assert about["image/png"]["alt"].endswith("start: 80 x 40 pixels. end: 60 x 30 pixels")

@@ -77,9 +77,10 @@ def test_predicted_times_are_called_predicted():
 def test_the_explorer_follows_its_controls_and_has_a_still_picture(mesh):
     x = torch.randn(1, 1, 256, 512)
     explorer = Explorer({"tokens over tp": shard(x, mesh, tp=2), "both": shard(x, mesh, sp=2, tp=3)}, (2, 5))
-    shown = explorer._repr_mimebundle_()
+    shown, about = explorer._repr_mimebundle_()
     assert "application/vnd.jupyter.widget-view+json" in shown and shown["image/png"].startswith("iVBOR")
     assert explorer.draw().axes[0].get_title() == "chip (2, 5) holds tokens 160:192, features 256:384"
+    assert "chip (2, 5) holds tokens 160:192, features 256:384" in about["image/png"]["alt"]
     pictures = {explorer.picture.value}
     explorer.how.value = "tokens over tp"
     pictures.add(explorer.picture.value)
@@ -89,10 +90,14 @@ def test_the_explorer_follows_its_controls_and_has_a_still_picture(mesh):
     assert len(pictures) == 3
 
 
-def test_matrices_share_one_scale(mesh):
-    figure = show.matrices({"a": torch.randn(4, 6), "b": 5 * torch.randn(4, 6)}, mesh)
-    limits = {image.get_clim() for panel in figure.axes for image in panel.images}
-    assert len(limits) == 1 and "emulated galaxy 4x8" in texts(figure)
+def test_running_sums_start_at_nothing_and_end_where_all_parts_are_in(mesh):
+    parts = [torch.tensor([1.0, -2.0]), torch.tensor([0.5, 4.0]), torch.tensor([-3.0, 0.25])]
+    figure = show.running_sums(parts, torch.tensor([-1.5, 2.3]), mesh)
+    ways = [list(line.get_ydata()) for line in figure.axes[0].lines[:2]]
+    assert ways == [[0, 1, 1.5, -1.5], [0, -2, 2, 2.25]]
+    ends = figure.axes[0].collections[0].get_offsets().tolist()
+    assert ends == [[3, -1.5], [3, pytest.approx(2.3)]], "torch's stand at the right, whatever the parts say"
+    assert "emulated galaxy 4x8" in texts(figure)
 
 
 def test_traffic_has_an_arrow_for_each_link_and_tells_the_busiest():

@@ -112,9 +112,10 @@ def test_a_slider_turns_pictures_over_and_leaves_one_that_needs_no_kernel():
 
     whole = draw.filmstrip({"all": np.zeros((6, 8, 8, 3))}, list("abcdef"), "somebody")
     slider = Slider("step", ["first", "second", "third"], strip, whole)
-    shown = slider._repr_mimebundle_()
+    shown, about = slider._repr_mimebundle_()
     still = Image.open(io.BytesIO(base64.b64decode(shown["image/jpeg"])))
     assert "application/vnd.jupyter.widget-view+json" in shown and still.format == "JPEG"
+    assert "all" in about["image/jpeg"]["alt"]
     assert still.width > 3 * still.height  # all six side by side
     before = slider.picture.value
     slider.slider.value = "third"

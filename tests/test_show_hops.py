@@ -117,4 +117,4 @@ def test_the_slider_follows_the_collective():
     button.value = 9  # as the page sets it while it plays
     live.shape.value = "a ring"
     assert live.hop.options == tuple(range(9)) and live.hop.value == 0 == button.value and button.max == 8
-    assert live._repr_mimebundle_()["image/png"].startswith("iVBOR")
+    assert live._repr_mimebundle_()[0]["image/png"].startswith("iVBOR")

@@ -39,7 +39,7 @@ def test_choosing_another_system_draws_another_picture():
     before = explorer.picture.value
     explorer.system.value = "n150"
     assert explorer.picture.value != before
-    assert explorer._repr_mimebundle_()["image/png"]
+    assert explorer._repr_mimebundle_()[0]["image/png"]
 
 
 def test_pictures_say_predicted_and_what_does_not_fit():

@@ -87,4 +87,4 @@ def test_the_prompt_box_reads_what_is_written():
     before = box.picture.value
     box.prompt.value = "a b"
     assert asked[-1] == "a b" and box.picture.value != before
-    assert box._repr_mimebundle_()["image/png"].startswith("iVBOR")
+    assert box._repr_mimebundle_()[0]["image/png"].startswith("iVBOR")

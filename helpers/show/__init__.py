@@ -13,6 +13,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import FancyArrowPatch, FancyBboxPatch, Rectangle
 
 from helpers.mesh import label, links
+from helpers.show.alt import with_words
 from helpers.tensors import mesh_of, placement
 from ttnn_emulator.systems import HOP_LATENCY_S, SYSTEMS
 
@@ -22,12 +23,12 @@ COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#F
 
 
 def signed(figure: Figure, by: str) -> Figure:
-    """Writes who made the figure into its corner, and keeps pyplot from showing it a second time."""
+    """Writes who made the figure into its corner, and keeps pyplot from showing it a second time. It has words, too."""
     if figure.get_layout_engine() is not None:
         figure.get_layout_engine().set(rect=(0, 0.05, 1, 0.95))
     figure.text(0.995, 0.01, by, ha="right", va="bottom", fontsize=8, color="#666666")
     plt.close(figure)
-    return figure
+    return with_words(figure)
 
 
 def chips(mesh: ttnn.MeshDevice, highlight: tuple[int, int] | None = None) -> Figure:
@@ -124,19 +125,22 @@ def draw_holding(panel, tensor: ttnn.Tensor, highlight) -> None:
     panel.set(xlim=(0, cols), ylim=(rows, 0), aspect="equal")
 
 
-def matrices(named: dict[str, torch.Tensor], mesh: ttnn.MeshDevice) -> Figure:
-    """Heat maps of matrices (rows, columns) side by side, on one colour scale."""
-    largest = max(matrix.abs().max().item() for matrix in named.values())
-    figure, panels = plt.subplots(
-        1, len(named), figsize=(2.0 * len(named) + 1.2, 2.7), squeeze=False, layout="constrained"
-    )
-    for (title, matrix), panel in zip(named.items(), panels[0]):
-        image = panel.imshow(matrix.float(), cmap="PuOr", vmin=-largest, vmax=largest, aspect="auto")
-        panel.set_title(title, fontsize=10)
-        panel.set(xticks=[], yticks=[])
-    panels[0][0].set_ylabel("tokens")
-    panels[0][0].set_xlabel("features")
-    figure.colorbar(image, ax=panels, label="value")
+def running_sums(parts: list[torch.Tensor], whole: torch.Tensor, mesh: ttnn.MeshDevice) -> Figure:
+    """Where single numbers stand when the parts of one chip after the other are added, and where they should end.
+
+    parts: of each chip along one axis, (numbers,) each; whole: (numbers,), what torch finds.
+    """
+    added = torch.stack([torch.zeros_like(parts[0]), *parts]).double().cumsum(0)  # (1 + chips, numbers)
+    figure, axes = plt.subplots(figsize=(7.2, 4), layout="constrained")
+    for number, way in enumerate(added.T):
+        axes.plot(way, "-o", color=COLOURS[number % 3], lw=1.4, ms=4, alpha=0.85)
+    where = {"marker": "x", "s": 70, "lw": 2, "color": INK, "zorder": 3, "label": "torch, on one chip"}
+    axes.scatter([len(parts)] * len(whole), whole, **where)
+    axes.set_title(f"{len(whole)} numbers of y, one chip's terms after the other", fontsize=12)
+    axes.set(xlabel="chips whose part is added", ylabel="sum so far", xticks=range(len(parts) + 1))
+    axes.axhline(0, color=LINK, lw=0.8)
+    axes.legend(frameon=False, loc="upper left")
+    axes.spines[["top", "right"]].set_visible(False)
     return signed(figure, label(mesh))
 
 

@@ -3,9 +3,11 @@
 from base64 import b64encode
 
 import ipywidgets as widgets
+from matplotlib.figure import Figure
 
 from helpers import video
 from helpers.frames.motion import around, ken_burns
+from helpers.show.alt import words
 from helpers.show.frames import camera
 from helpers.show.live import png
 
@@ -25,11 +27,11 @@ class Camera:
     ):
         self.picture, self.by, self.frames, self.fps = picture, by, frames, fps
         self.sliders = {"start": _sliders("start", *start), "end": _sliders("end", *end)}
-        self.view, self.film = widgets.Image(value=self.draw(), format="png"), widgets.HTML()
+        self.view, self.film = widgets.Image(value=png(self.draw()), format="png"), widgets.HTML()
         self.play = widgets.Button(description="make the video", button_style="primary", icon="play")
         self.play.on_click(lambda _: self.make())
         for slider in (*self.sliders["start"], *self.sliders["end"]):
-            slider.observe(lambda _: setattr(self.view, "value", self.draw()), "value")
+            slider.observe(lambda _: setattr(self.view, "value", png(self.draw())), "value")
         columns = [widgets.VBox(column) for column in self.sliders.values()]
         self.box = widgets.VBox([widgets.HBox([*columns, self.play]), self.view, self.film])
 
@@ -45,9 +47,9 @@ class Camera:
         x, y, zoom = (slider.value for slider in self.sliders[name])
         return around((x / 100, y / 100), zoom)
 
-    def draw(self) -> bytes:
-        """The picture of what is chosen now, as PNG."""
-        return png(camera(self.picture, self.start, self.end, self.by))
+    def draw(self) -> Figure:
+        """The picture of what is chosen now."""
+        return camera(self.picture, self.start, self.end, self.by)
 
     def make(self) -> None:
         """What the button does: the video, under the picture."""
@@ -55,7 +57,8 @@ class Camera:
         self.film.value = video.html(moved, self.fps)
 
     def _repr_mimebundle_(self, **options):
-        return self.box._repr_mimebundle_(**options) | {"image/png": b64encode(self.view.value).decode()}
+        still = {"image/png": b64encode(self.view.value).decode()}
+        return self.box._repr_mimebundle_(**options) | still, {"image/png": {"alt": words(self.draw())}}
 
 
 def _sliders(name: str, x: float, y: float, zoom: float) -> list[widgets.Widget]:

@@ -9,6 +9,8 @@ import ipywidgets
 from IPython.core.pylabtools import print_figure
 from matplotlib.figure import Figure
 
+from helpers.show.alt import words
+
 
 class Live:
     """Controls in a row, and under them the picture that `draw` makes; a control that changes draws it again.
@@ -24,8 +26,9 @@ class Live:
         still: Figure | None = None,
         photo: bool = False,
     ):
-        self.controls, self.still, self.photo = list(controls), still, photo
-        self.picture, self.said = ipywidgets.Image(value=png(draw()), format="png"), ipywidgets.HTML()
+        first = draw()
+        self.controls, self.still, self.photo = list(controls), still or first, photo
+        self.picture, self.said = ipywidgets.Image(value=png(first), format="png"), ipywidgets.HTML()
         for control in self.controls:
             if not isinstance(control, ipywidgets.Play):  # it moves another control
                 control.observe(lambda change: self.follow(draw), "value")
@@ -41,14 +44,14 @@ class Live:
     def _repr_mimebundle_(self, **options):
         row = ipywidgets.HBox(self.controls, layout={"flex_flow": "row wrap"})
         live = ipywidgets.VBox([row, self.said, self.picture])._repr_mimebundle_(**options)
-        return live | self.without_kernel()
+        kind = "image/jpeg" if self.photo else "image/png"
+        return live | {kind: b64encode(self.without_kernel()).decode()}, {kind: {"alt": words(self.still)}}
 
-    def without_kernel(self) -> dict[str, str]:
-        """The still picture by its kind. A notebook has a megabyte for all its pictures."""
+    def without_kernel(self) -> bytes:
+        """The still picture. A notebook has a megabyte for all its pictures."""
         if self.photo:
-            taken = print_figure(self.still, "jpeg", dpi=100, pil_kwargs={"quality": 85})
-            return {"image/jpeg": b64encode(taken).decode()}
-        return {"image/png": b64encode(png(self.still) if self.still else self.picture.value).decode()}
+            return print_figure(self.still, "jpeg", dpi=100, pil_kwargs={"quality": 85})
+        return png(self.still)
 
 
 class Slider(Live):
