@@ -151,7 +151,7 @@ def with_words(picture: Image.Image, words: str) -> Image.Image:
 
     def bundle(**options):
         kept = io.BytesIO()
-        picture.save(kept, "jpeg", **SHEET)
+        picture.save(kept, "jpeg", quality=80)  # a notebook has a megabyte for all its pictures
         return {"image/jpeg": base64.b64encode(kept.getvalue()).decode()}, {"image/jpeg": {"alt": words}}
 
     picture._repr_mimebundle_ = bundle

@@ -34,10 +34,14 @@ def images(figure):
 )
 def test_tokens_have_the_colour_of_their_chip(chips, share, title):
     figure = draw.tokens((6, 6, 6), chips, "somebody")
-    drawn = [to_rgb(cell.get_facecolor()) for panel in figure.axes for cell in panel.patches]
-    assert drawn == [to_rgb(COLOURS[chip]) for chip, count in enumerate(share) for _ in range(count)]
+    cells = [cell for panel in figure.axes for cell in panel.patches]
+    drawn = [to_rgb(cell.get_facecolor()) for cell in cells]
+    block = -(-216 // (32 * chips)) * 32
+    assert drawn[:216] == [to_rgb(COLOURS[chip]) for chip, count in enumerate(share) for _ in range(count)]
+    assert drawn == [to_rgb(COLOURS[chip]) for chip in range(chips) for _ in range(block)], "padding is its chip's"
+    assert [bool(cell.get_hatch()) for cell in cells] == [False] * 216 + [True] * (block * chips - 216)
     said = texts(figure)
-    assert title in said and "somebody" in said and {"0", "6", "210"} <= set(said)
+    assert title in said and "somebody" in said and {"0", "6", "210", "216"} <= set(said)
     assert ("chip 7 (nothing but padding)" in said) == (chips == 8) and "chip 0" in said
 
 

@@ -26,7 +26,6 @@ from helpers.mesh import run_on
 from helpers.mochi.t5 import T5Encoder
 from helpers.planner.memory import NOT_COUNTED, Need, Shapes, aligned, gigabytes, measure
 from helpers.planner.mirror import mirrored
-from helpers.planner.published import timing
 from helpers.planner.real import STILLS as REAL
 from ttnn_emulator.systems import find_system
 
@@ -73,17 +72,15 @@ def dry_runs(system: str) -> list[Need]:
 
 
 def table(needs: list[Need]) -> str:
-    """What parts need, one a line, in GB on each chip, and the seconds that are published for that system."""
-    columns = ("model", "for", "weights in", "weights", "peak", "of", "", "published")
+    """What parts need, one a line, in GB on each chip."""
+    columns = ("model", "for", "weights in", "weights", "peak", "of", "")
     return f"{aligned([columns, *map(row, needs)])}\n{NOT_COUNTED}"
 
 
 def row(need: Need) -> tuple[str, ...]:
     size = f"{READ[need.part]} tokens" if need.part in READ else f"{need.request['width']} x {need.request['height']}"
     sizes = map(gigabytes, (need.weights, need.peak, need.capacity))
-    known = timing(need.part, need.system)
-    seconds = f"{known.seconds:g} s ({known.what})" if known else "-"
-    return TITLES[need.part], size, need.request["dtype"], *sizes, need.verdict, seconds
+    return TITLES[need.part], size, need.request["dtype"], *sizes, need.verdict
 
 
 def check(system: str, part: str, height: int | None, width: int | None, dtype: str) -> dict:

@@ -13,36 +13,42 @@ PAPER = "on paper"
 
 def tokens(grid: tuple[int, int, int], chips: int, by: str) -> Figure:
     """Every token of a video's latents (frames, rows, columns) in the colour of the chip along sp that has it, and the
-    number of the first in each row. Tokens are padded to whole tiles of 32 on every chip; the title says by how many.
+    number of the first in each row. Tokens are padded to whole tiles of 32 on every chip; these places stand behind.
     """
     frames, rows, columns = grid
     length = frames * rows * columns
     block = -(-length // (32 * chips)) * 32
-    figure, panels = plt.subplots(1, frames, figsize=(0.31 * columns * frames + 0.6, 0.31 * rows + 1.5), squeeze=False)
-    for frame, panel in enumerate(panels[0]):
-        for place in range(rows * columns):
-            number, (row, column) = frame * rows * columns + place, divmod(place, columns)
-            colour = COLOURS[number // block % len(COLOURS)]
-            panel.add_patch(Rectangle((column, row), 1, 1, fc=colour, ec="white", lw=0.8, alpha=0.7))
-            if column == 0:
-                panel.text(0.5, row + 0.5, number, ha="center", va="center", fontsize=8, color=INK)
-        panel.set(xlim=(0, columns), ylim=(rows, 0), aspect="equal", xticks=[], yticks=[])
-        panel.set_title(f"latent frame {frame}", fontsize=9)
+    padding = block * chips - length
+    wide = [columns] * frames + [-(-padding // rows)] * (padding > 0)  # of each panel, in places
+    figure, panels = plt.subplots(1, len(wide), figsize=(0.31 * sum(wide) + 0.6, 0.31 * rows + 1.5), squeeze=False,
+                                  width_ratios=wide)  # fmt: skip
+    number = 0
+    for frame, (panel, width) in enumerate(zip(panels[0], wide)):
+        for place in range(rows * columns if frame < frames else padding):
+            draw_place(panel, *divmod(place, width), number, COLOURS[number // block % len(COLOURS)], frame < frames)
+            number += 1
+        panel.set(xlim=(0, width), ylim=(rows, 0), aspect="equal", xticks=[], yticks=[])
+        panel.set_title(f"latent frame {frame}" if frame < frames else "padding", fontsize=9)
         panel.spines[:].set_visible(False)
     empty = [chip for chip in range(chips) if chip * block >= length]
-    shown = [
-        Rectangle((0, 0), 1, 1, fc="white" if chip in empty else COLOURS[chip % len(COLOURS)], ec=LINK, alpha=0.7)
-        for chip in range(chips)
-    ]
+    shown = [Rectangle((0, 0), 1, 1, fc=COLOURS[chip % len(COLOURS)], ec=LINK, alpha=0.7) for chip in range(chips)]
     names = [f"chip {chip}{' (nothing but padding)' * (chip in empty)}" for chip in range(chips)]
     figure.legend(shown, names, loc="lower left", ncols=chips, frameon=False, fontsize=9, handlelength=1,
                   columnspacing=1)  # fmt: skip
     where = f"on each of {chips} chips" if chips > 1 else "on one chip"
-    figure.suptitle(
-        f"{length} tokens, {block} places {where}: {block * chips - length} places are padding", fontsize=12
-    )
+    figure.suptitle(f"{length} tokens, {block} places {where}: {padding} places are padding", fontsize=12)
     figure.subplots_adjust(0.01, 0.16, 0.99, 0.8, wspace=0.08)
     return signed(figure, by)
+
+
+def draw_place(panel, row: int, column: int, number: int, colour: str, token: bool) -> None:
+    """A place of a chip: full of its colour with a token, pale and hatched with padding; a row's first is numbered."""
+    look = {"fc": colour, "ec": "white", "alpha": 0.7} if token else {"fc": (colour, 0.25), "ec": LINK, "hatch": "////"}
+    inset = 0 if token else 0.05
+    panel.add_patch(Rectangle((column + inset, row + inset), 1 - 2 * inset, 1 - 2 * inset, lw=0.8, **look))
+    if column == 0:
+        behind = None if token else {"fc": "white", "ec": "none", "pad": 0.5}
+        panel.text(0.5, row + 0.5, number, ha="center", va="center", fontsize=8, color=INK, bbox=behind)
 
 
 def waves(cosines: torch.Tensor, pairs: list[int], title: str, by: str) -> Figure:
