@@ -20,7 +20,7 @@ WIDTH = re.compile(r'<video\b[^>]*?\bwidth="(\d+)"')
 ANSWER = re.compile(r"\.(answer|reveal)\(")  # what a learner should not see before the guess
 PICTURES = {"image/png", "image/jpeg", "image/svg+xml"}
 IN_STRIP = 6  # frames
-STRIP_WORDS = re.compile(r"\d+ frames( of each of \d+ videos)?")  # what helpers.video says of a strip under videos
+STRIP_WORDS = re.compile(r"\d+ frames of .*, from first to last")  # what helpers.video says of a strip without labels
 COVER = (480, 240)  # pixels of the picture on a notebook's card
 
 

@@ -142,8 +142,10 @@ def contact_sheet(videos, labels=None, columns: int = 6, scale: int = 1, gap: in
             draw.text((gap, y), label, fill=(40, 40, 40), font=font)
         sheet.paste(row, (gap, y + head))
         y += row.height + head + gap
-    each = f" of each of {len(videos)} videos" if len(videos) > 1 else ""
-    return with_words(sheet, ": ".join(filter(None, [f"{columns} frames{each}", "; ".join(filter(None, labels))])))
+    what = (
+        f"{columns} frames of {f'each of {len(videos)} videos' if len(videos) > 1 else 'a video'}, from first to last"
+    )
+    return with_words(sheet, ": ".join(filter(None, [what, "; ".join(filter(None, labels))])))
 
 
 def with_words(picture: Image.Image, words: str) -> Image.Image:

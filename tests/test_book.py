@@ -102,7 +102,7 @@ def test_only_answers_are_folded(page):
 
 def test_pictures_say_what_they_are(page):
     words = [cell.metadata.get("mystnb") for cell in page[0]]
-    first, second = "show('a', x)", "6 frames. bytes over 'steps'"
+    first, second = "show('a', x)", "6 frames of a video, from first to last. bytes over 'steps'"
     assert words[2:4] == [{"image": {"alt": f"What cell {n} draws: {said}"}} for n, said in ((2, first), (3, second))]
     assert [words[n] for n in (0, 1, 4, 5)] == [None] * 4
 

@@ -15,7 +15,7 @@ def drawn(title="how\nfar", note=None):
     left.set(title="there", xlabel="step", ylabel="metres")
     left.legend(title="who")
     right.set(xlabel="chips")
-    right.set_title(note or "")
+    right.set_title(note or "", loc="left")
     return signed(figure, "somebody")
 
 

@@ -7,6 +7,7 @@ import os
 import re
 import sys
 import time
+from html import escape
 from pathlib import Path
 
 import nbformat
@@ -16,6 +17,7 @@ from nbconvert import HTMLExporter
 from papermill.exceptions import PapermillExecutionError
 
 from helpers import video
+from tools.formulas import drawn
 from ttnn_emulator.systems import SYSTEMS
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -120,15 +122,28 @@ def page(notebook) -> str:
     """A notebook as one HTML page, as its author wrote it: with its title, without the cell that papermill put in."""
     shown = copy.deepcopy(notebook)
     shown.cells = [cell for cell in shown.cells if "injected-parameters" not in tags(cell)]
+    for cell in shown.cells:
+        if cell.cell_type == "markdown":
+            cell.source = drawn(cell.source)
     for number, cell in enumerate(code_cells(shown), 1):
         cell.execution_count = number if cell.execution_count else None
         for output in cell.outputs:
+            with_words(output)
             if "execution_count" in output:
                 output.execution_count = cell.execution_count
     heading = next((line for cell in shown.cells for line in cell.source.splitlines() if line.startswith("# ")), "# ")
-    # Nothing is live here, so nothing needs require.js from elsewhere.
-    exporter = HTMLExporter(require_js_url="")
+    # Nothing is live here, and formulas are drawn already: nothing needs a script from elsewhere.
+    exporter = HTMLExporter(require_js_url="", mathjax_url="")
     return exporter.from_notebook_node(shown, {"metadata": {"name": heading.removeprefix("# ")}})[0]
+
+
+def with_words(output) -> None:
+    """A picture that has words keeps them on the page: nbconvert's own template leaves them out."""
+    for kind, about in output.get("metadata", {}).items():
+        if "alt" in about and kind in output.data:
+            picture = f'<img src="data:{kind};base64,{output.data[kind]}" alt="{escape(about["alt"])}">'
+            output.data = {"text/html": picture}
+            return
 
 
 def cell_times(notebook) -> list[dict]:

@@ -20,7 +20,7 @@ from PIL.PngImagePlugin import PngInfo
 from tqdm.auto import tqdm
 
 from helpers.frames.motion import cross_fade, to_picture
-from helpers.video import to_float, to_uint8
+from helpers.video import to_float, to_uint8, with_words
 
 INK, PAPER = (34, 34, 34), (255, 255, 255)
 LETTER = 14  # pixels: height of the captions
@@ -94,7 +94,7 @@ def comic(stills, captions: Sequence[str], columns: int = 4, side: int = 192) ->
         page.paste(Image.fromarray(still).resize((side, high), Image.Resampling.BICUBIC), (x, y))
         draw.rectangle((x - 2, y - 2, x + side + 1, y + high + 1), outline=INK, width=2)
         draw.multiline_text((x, y + high + 5), text, fill=INK, font=font, spacing=4)
-    return page
+    return with_words(page, ". ".join(f"{n + 1}: {caption}" for n, caption in enumerate(captions)))
 
 
 def _dated(value):

@@ -21,7 +21,8 @@ def words(figure: Figure) -> str:
     said = [figure.get_suptitle()]
     for panel in figure.axes:
         across, up = panel.get_xlabel(), panel.get_ylabel()
-        said += [panel.get_title(), f"{up} over {across}" if across and up else across or up]
+        said += [panel.get_title(place) for place in ("left", "center", "right")]
+        said += [f"{up} over {across}" if across and up else across or up]
         said += [", ".join(text.get_text() for text in legend.texts) for legend in [panel.get_legend()] if legend]
     said += [", ".join(text.get_text() for text in legend.texts) for legend in figure.legends]
     whole = ". ".join(dict.fromkeys(" ".join(text.split()) for text in said if text.strip()))
