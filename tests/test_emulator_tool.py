@@ -1,16 +1,13 @@
 """The emulator as a tool: programs that know nothing of it, the command line, pytest, and what is refused by name."""
 
-import contextlib
 import json
 import os
-import sqlite3
 import subprocess
 import sys
 
 import pytest
 import torch
 import ttnn
-import yaml
 
 from helpers.tensors import gather, replicate
 from tests.on_galaxy import opened
@@ -126,32 +123,6 @@ def test_meshes_in_other_shapes_and_cut_out_of_others(tmp_path):
     (tmp_path / "program.py").write_text(MESHES)
     ended = tool(tmp_path, "run", "--system", "t3000", "program.py")
     assert ended.returncode == 0 and ended.stdout.splitlines()[-1] == "all right", ended.stderr[-3000:]
-
-
-REPORTED = PROGRAM.replace("ttnn.close_device(device)", "z = ttnn.gelu(y)\nttnn.close_device(device)\n1 / 0")
-
-
-def test_a_report_has_what_ran_until_the_device_closed(tmp_path):
-    """Whole, although the program fails in the end. (ttnn-visualizer 0.108.0 opens it; it wants other versions of
-    matplotlib, pandas and pydantic than the notebooks, so its own reader cannot be a dependency here.)"""
-    (tmp_path / "program.py").write_text(REPORTED)
-    ended = tool(tmp_path, "run", "--system", "n150", "--report", "new/report", "program.py")
-    assert ended.returncode == 1 and "ZeroDivisionError" in ended.stderr
-    assert "new/report: open it with ttnn-visualizer --profiler-path new/report" in ended.stderr
-    with contextlib.closing(sqlite3.connect(tmp_path / "new/report/db.sqlite")) as database:
-        rows = lambda what: database.execute(what).fetchall()
-        names = [name for (name,) in rows("SELECT name FROM operations ORDER BY operation_id") if name[:5] == "ttnn."]
-        assert names[-3:] == ["ttnn.add", "ttnn.to_torch", "ttnn.gelu"]
-        (added,) = rows("SELECT operation_id FROM operations WHERE name = 'ttnn.add'")[0]
-        shapes = rows(f"SELECT shape FROM tensors JOIN input_tensors USING (tensor_id) WHERE operation_id = {added}")
-        assert shapes == [("Shape([1, 1, 38, 70])",)]
-        sizes = rows(f"SELECT max_size_per_bank FROM buffers WHERE operation_id = {added}")
-        assert len(sizes) == 2 and {size for (size,) in sizes} == {4096}  # 6 tiles of float32, on 12 banks
-        assert rows("SELECT count(*) FROM report_metadata WHERE key LIKE 'git%'") == [(0,)]
-    wired = yaml.safe_load((tmp_path / "new/report/cluster_descriptor.yaml").read_text())
-    assert wired["arch"] == {0: "wormhole_b0"} and wired["boards"][0][1] == {"board_type": "n150"}
-    again = tool(tmp_path, "run", "--system", "n150", "--report", "new/report", "program.py")
-    assert again.returncode == 2 and "there is something in new/report already" in again.stderr
 
 
 def test_a_table_does_not_wait_for_ttnn(tmp_path):

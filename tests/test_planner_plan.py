@@ -1,9 +1,7 @@
 """plan(): what it says of a small Mochi, of tt-metal's program, and of what it cannot plan."""
 
-import contextlib
 import dataclasses
 import json
-import sqlite3
 from pathlib import Path
 
 import matplotlib.pyplot as plt
@@ -11,6 +9,7 @@ import pytest
 
 from helpers.planner.whole import Plan, plan, report, table
 from helpers.show import plan as draw
+from tests.test_report import visualized
 
 TINY = {part: json.loads(Path(f"models/tiny-mochi/{part}/config.json").read_text())
         for part in ("text_encoder", "transformer", "vae")}  # fmt: skip
@@ -96,11 +95,10 @@ def test_a_report_is_not_mixed_with_what_is_there(tmp_path):
 def test_a_report_is_what_ttnn_visualizer_reads(tmp_path):
     folder = tmp_path / "report"
     said = report(str(folder), system="t3000", config=TINY, **SIZE)
-    assert str(folder) in said and (folder / "cluster_descriptor.yaml").exists()
-    with contextlib.closing(sqlite3.connect(folder / "db.sqlite")) as db:
-        names = {name for (name,) in db.execute("select name from operations")}
-        (buffers,) = db.execute("select count(*) from buffers").fetchone()
-    assert any("ring_joint" in name for name in names) and buffers > 1000
+    assert str(folder) in said
+    answers = visualized(folder)
+    assert any("ring_joint" in operation["name"] for operation in answers["operations"])
+    assert len(answers["buffers"]) > 1000 and len(answers["cluster-descriptor"]["boards"]) == 4  # an n300 each
 
 
 def test_pictures_are_signed_predicted(small, theirs):

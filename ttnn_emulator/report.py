@@ -6,6 +6,7 @@ process where their device is gone. So a report ends where the program closes it
 """
 
 import contextlib
+import re
 import shutil
 import sqlite3
 import tempfile
@@ -15,6 +16,9 @@ import ttnn
 from ttnn.graph_report import import_report
 
 from ttnn_emulator import devices
+
+NOT_ITS_OWN = (f"{Path(__file__).parent}/", "<frozen ")  # how the files of frames begin that are not the program's
+FILE = re.compile(r'File "([^"]+)"')
 
 
 class Report:
@@ -50,6 +54,8 @@ class Report:
             with contextlib.closing(sqlite3.connect(database)) as connection, connection:
                 # It takes the repository around the wheel for tt-metal's.
                 connection.execute("DELETE FROM report_metadata WHERE key LIKE 'git_%' OR key = 'dirty'")
+                connection.execute("UPDATE operations SET duration = NULL")  # what this CPU took: it means nothing
+                name_the_program(connection)
             self.folder.parent.mkdir(parents=True, exist_ok=True)
             if self.folder.exists():
                 self.folder.rmdir()
@@ -57,3 +63,18 @@ class Report:
         finally:
             shutil.rmtree(self._capture.parent, ignore_errors=True)
         return f"{self.folder}: open it with ttnn-visualizer --profiler-path {self.folder}"
+
+
+def name_the_program(connection: sqlite3.Connection) -> None:
+    """Leaves a program's own lines in the traces. ttnn takes the innermost for where an op was called: the emulator."""
+    known = {}  # file -> its number
+    traces = connection.execute("SELECT rowid, stack_trace FROM stack_traces").fetchall()
+    for row, trace in traces:
+        frames = [frame for frame in trace.split("\n\n") if not any(f'File "{place}' in frame for place in NOT_ITS_OWN)]
+        file = FILE.search(frames[0]) if frames else None
+        number = known.setdefault(file[1], len(known) + 1) if file else None
+        values = ("\n\n".join(frames), number, row)
+        connection.execute("UPDATE stack_traces SET stack_trace = ?, source_file_id = ? WHERE rowid = ?", values)
+    connection.execute("DELETE FROM source_files")
+    texts = [(number, file, Path(file).read_text() if Path(file).is_file() else None) for file, number in known.items()]
+    connection.executemany("INSERT INTO source_files (id, path, contents) VALUES (?, ?, ?)", texts)
