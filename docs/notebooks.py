@@ -17,7 +17,7 @@ from PIL import Image, ImageOps
 
 VIDEO = re.compile(r'<video\b[^>]*?src="data:video/mp4;base64,([^"]+)"[^>]*>.*?</video>', re.DOTALL)
 WIDTH = re.compile(r'<video\b[^>]*?\bwidth="(\d+)"')
-ANSWER = re.compile(r"\.(answer|reveal)\(")  # what a learner should not see before the guess
+ANSWER = re.compile(r"\.(answer|hint|reveal)\(")  # what a learner should not see before the guess
 PICTURES = {"image/png", "image/jpeg", "image/svg+xml"}
 IN_STRIP = 6  # frames
 STRIP_WORDS = re.compile(r"\d+ frames of .*, from first to last")  # what helpers.video says of a strip without labels

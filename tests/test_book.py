@@ -97,7 +97,7 @@ def test_a_card_without_a_video_shows_the_first_picture(tmp_path, frames):
 
 def test_only_answers_are_folded(page):
     folded = [cell.source for cell in page[0] if "hide-output" in cell.metadata.get("tags", [])]
-    assert folded == ["guess.reveal(3)"]
+    assert folded == ["guess.reveal(3)", "check.f.hint(1)"]
 
 
 def test_pictures_say_what_they_are(page):

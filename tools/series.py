@@ -1,23 +1,20 @@
 """Runs the notebooks in order, leaves them executed under runs/, and says where the time went."""
 
 import argparse
-import copy
 import json
 import os
 import re
 import sys
 import time
-from html import escape
 from pathlib import Path
 
 import nbformat
 import papermill
 from nbclient.exceptions import CellTimeoutError, DeadKernelError
-from nbconvert import HTMLExporter
 from papermill.exceptions import PapermillExecutionError
 
 from helpers import video
-from tools.formulas import drawn
+from tools.pages import index, page, title
 from ttnn_emulator.systems import SYSTEMS
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -114,36 +111,10 @@ def execute(path: Path, out: Path, system: str) -> dict:
         notebook.cells = [cell for cell in notebook.cells if BANNER not in tags(cell)]
     still(notebook)
     nbformat.write(notebook, done)
-    done.with_suffix(".html").write_text(page(notebook), encoding="utf-8")
+    names = [other.stem for other in choose("", path.parent)]
+    before, after = (names[n] if 0 <= n < len(names) else "" for n in (names.index(path.stem) + k for k in (-1, 1)))
+    done.with_suffix(".html").write_text(page(notebook, before, after), encoding="utf-8")
     return {"notebook": path.stem, "seconds": seconds, "failure": problem, "cells": cell_times(notebook)}
-
-
-def page(notebook) -> str:
-    """A notebook as one HTML page, as its author wrote it: with its title, without the cell that papermill put in."""
-    shown = copy.deepcopy(notebook)
-    shown.cells = [cell for cell in shown.cells if "injected-parameters" not in tags(cell)]
-    for cell in shown.cells:
-        if cell.cell_type == "markdown":
-            cell.source = drawn(cell.source)
-    for number, cell in enumerate(code_cells(shown), 1):
-        cell.execution_count = number if cell.execution_count else None
-        for output in cell.outputs:
-            with_words(output)
-            if "execution_count" in output:
-                output.execution_count = cell.execution_count
-    heading = next((line for cell in shown.cells for line in cell.source.splitlines() if line.startswith("# ")), "# ")
-    # Nothing is live here, and formulas are drawn already: nothing needs a script from elsewhere.
-    exporter = HTMLExporter(require_js_url="", mathjax_url="")
-    return exporter.from_notebook_node(shown, {"metadata": {"name": heading.removeprefix("# ")}})[0]
-
-
-def with_words(output) -> None:
-    """A picture that has words keeps them on the page: nbconvert's own template leaves them out."""
-    for kind, about in output.get("metadata", {}).items():
-        if "alt" in about and kind in output.data:
-            picture = f'<img src="data:{kind};base64,{output.data[kind]}" alt="{escape(about["alt"])}">'
-            output.data = {"text/html": picture}
-            return
 
 
 def cell_times(notebook) -> list[dict]:
@@ -165,6 +136,9 @@ def run(notebooks: list[Path], out: Path, system: str) -> list[dict]:
         else:
             problem = "no cell tagged `parameters` sets SYSTEM"
             results.append({"notebook": path.stem, "seconds": 0.0, "failure": problem, "cells": []})
+    there = [path for path in sorted(out.glob("*.ipynb")) if path.with_suffix(".html").exists()]
+    titles = {path.stem: title(nbformat.read(path, as_version=4)) for path in there}
+    (out / "index.html").write_text(index(titles), encoding="utf-8")
     (out / "times.json").write_text(json.dumps({"system": system, "notebooks": results}, indent=1) + "\n")
     return results
 
