@@ -54,12 +54,18 @@ def test_arithmetic_is_what_torch_counts():
 
 
 @pytest.mark.parametrize("axis", ["tp", "sp"])
-@pytest.mark.parametrize("op", ["all_gather", "reduce_scatter", "all_reduce"])
-def test_links_are_what_crosses_the_wires(mesh, axis, op):
+@pytest.mark.parametrize(
+    ("op", "rows", "columns"),
+    [
+        ("all_gather", 256, 1024), ("reduce_scatter", 256, 1024), ("all_reduce", 256, 1024),
+        ("all_reduce", 96, 64), ("all_reduce", 256, 96),  # 3 x 2 tiles no line can share; of 8 x 3 each gets rows
+    ],
+)  # fmt: skip
+def test_links_are_what_crosses_the_wires(mesh, axis, op, rows, columns):
     """The emulator adds up what is handed on, hop by hop; here it is a formula. Mesh, lines of 4 and of 8."""
     cluster_axis = mesh.system.axes[axis]
     dim, options = {"all_gather": (2, {"dim": 2}), "reduce_scatter": (3, {"dim": 3}), "all_reduce": (3, {})}[op]
-    x = shard(torch.randn(1, 1, 256, 1024), mesh, **({axis: dim} if op == "all_gather" else {}))
+    x = shard(torch.randn(1, 1, rows, columns), mesh, **({axis: dim} if op == "all_gather" else {}))
     mesh.traffic.clear()
     with listening(mesh) as heard:
         getattr(ttnn, op)(x, cluster_axis=cluster_axis, **options)

@@ -178,8 +178,9 @@ def collective(call: Call, system: System, shape: tuple[int, int]) -> Time:
     chips, mine = chips_along(call, shape), num_bytes(call.inputs[0])
     if chips == 1:
         return Time("collective", (), rates.LAUNCH_S)
-    kind = "sum" if "reduce" in call.op else "gather"
-    rounds = 2 if "all_reduce" in call.op else 1
+    cut = "reduce" in call.op and (call.op != "all_reduce" or shared_evenly(call.inputs[0].shape, chips))
+    kind = "sum" if cut else "gather"
+    rounds = 2 if cut and "all_reduce" in call.op else 1
     if "neighbor_pad" in call.op:
         sent = num_bytes(*call.outputs) - mine
     elif "slice_reshard" in call.op:
@@ -192,6 +193,12 @@ def collective(call: Call, system: System, shape: tuple[int, int]) -> Time:
     floor = rounds * (rates.FLOOR_S[kind] + (chips - 1) * HOP_LATENCY_S)
     needs = links(call, system, sent, chips, kind), moved
     return Time("collective", needs, Share(2 * floor, floor, 0.8 * floor, "[C]"))
+
+
+def shared_evenly(shape: tuple[int, ...], chips: int) -> bool:
+    """Whether ttnn.all_reduce gives each chip a slice to add up; else each gets everything (as in exchange.py)."""
+    *outer, rows, columns = shape
+    return any(count % chips == 0 for count in (*outer, -(-rows // 32), -(-columns // 32)))
 
 
 def links(call: Call, system: System, amount: float, chips: int, kind: str):

@@ -20,6 +20,7 @@ from ttnn_emulator.systems import HOP_LATENCY_S, SYSTEMS
 INK, PALE, LINK = "#222222", "#e9e9e9", "#8a8a8a"
 # Okabe and Ito's palette: told apart with any kind of colour vision.
 COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#F0E442", "#999999")
+HATCHES = ("", "//", "xx", "..", "\\\\")  # beside colours, which are never the only sign
 
 
 def signed(figure: Figure, by: str) -> Figure:

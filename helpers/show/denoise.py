@@ -6,7 +6,7 @@ import torch
 from matplotlib.figure import Figure
 from matplotlib.patches import FancyArrowPatch, FancyBboxPatch, Rectangle
 
-from helpers.show import COLOURS, INK, LINK, PALE, signed
+from helpers.show import COLOURS, HATCHES, INK, LINK, PALE, signed
 
 PAPER = "on paper"
 
@@ -222,9 +222,10 @@ def on_the_links(seconds: dict[str, dict[str, float]], title: str) -> Figure:
     kinds = list(dict.fromkeys(kind for parts in seconds.values() for kind in parts))
     for row, parts in enumerate(seconds.values()):
         left = 0.0
-        for kind, colour in zip(kinds, (COLOURS[3], COLOURS[1], COLOURS[2], COLOURS[5])):
+        for kind, colour, hatch in zip(kinds, (COLOURS[3], COLOURS[1], COLOURS[2], COLOURS[5]), HATCHES):
             width = 1e3 * parts.get(kind, 0.0)
-            axes.barh(row, width, left=left, color=colour, height=0.6, label=None if row else kind)
+            look = {"color": colour, "hatch": hatch, "edgecolor": "white"}
+            axes.barh(row, width, left=left, height=0.6, label=None if row else kind, **look)
             left += width
         axes.text(left, row, f"  {left:.0f} ms", va="center", fontsize=10, color=INK)
     axes.set(yticks=range(len(seconds)), yticklabels=list(seconds), xlabel="predicted time on the links (ms)")

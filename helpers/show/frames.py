@@ -93,7 +93,7 @@ def memory(needs: list[Need], titles: dict[str, str]) -> Figure:
         if need.fits:
             weights, peak = need.weights / 1e9, need.peak / 1e9
             axes.barh(row, weights, height=0.62, color=COLOURS[0])
-            axes.barh(row, peak - weights, left=weights, height=0.62, color=COLOURS[4])
+            axes.barh(row, peak - weights, left=weights, height=0.62, color=COLOURS[4], hatch="//", edgecolor="white")
             axes.text(peak + 0.15, row, f"{weights:.1f} + {peak - weights:.1f}", va="center", fontsize=9)
         else:
             axes.barh(row, wall, height=0.62, color="white", ec=COLOURS[5], hatch="///", lw=1.2)
@@ -103,8 +103,8 @@ def memory(needs: list[Need], titles: dict[str, str]) -> Figure:
     names = [f"{titles[need.part]}, {need.request['dtype']}" for need in needs]
     axes.set_yticks(range(len(needs)), names, fontsize=10)
     axes.set(xlim=(0, 1.12 * wall), ylim=(len(needs) - 0.5, -0.5), xlabel="GB on the chip")
-    labels = {"weights": COLOURS[0], "one pass, at its peak": COLOURS[4]}
-    handles = [Rectangle((0, 0), 1, 1, color=colour, label=label) for label, colour in labels.items()]
+    labels = {"weights": (COLOURS[0], ""), "one pass, at its peak": (COLOURS[4], "//")}
+    handles = [Rectangle((0, 0), 1, 1, fc=fc, hatch=h, ec="white", label=label) for label, (fc, h) in labels.items()]
     handles.append(Line2D([], [], color=INK, ls="--", label=f"{needs[0].system}: {wall:.1f} GB"))
     below = (0.5, -0.6 / (0.42 * len(needs)))  # as far below the axis for many bars as for few
     axes.legend(handles=handles, loc="upper center", bbox_to_anchor=below, ncols=3, frameon=False, fontsize=9)

@@ -135,7 +135,8 @@ def memory(parts: dict[str, tuple[float, float]], capacity: float, by: str) -> F
     for row, (weights, highest) in enumerate(parts.values()):
         axes.barh(row, weights / 1e9, color=COLOURS[0], height=0.55, label=None if row else "weights")
         work = (highest - weights) / 1e9
-        axes.barh(row, work, left=weights / 1e9, color=COLOURS[1], height=0.55, label=None if row else "while it works")
+        axes.barh(row, work, left=weights / 1e9, color=COLOURS[1], hatch="//", edgecolor="white", height=0.55,
+                  label=None if row else "while it works")  # fmt: skip
         said = f"{weights / 1e9:.2f} + {work:.2f} GB"
         axes.text(highest / 1e9 + 0.1, row, said, va="center", fontsize=10, color=INK)
     axes.axvline(capacity / 1e9, color=COLOURS[5], lw=2, ls="--", label=f"a chip has {capacity / 1e9:.2f} GB")
