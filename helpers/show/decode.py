@@ -95,7 +95,7 @@ class Poke(Live):
             ipywidgets.IntSlider(at, 0, count - 1, description=name, continuous_update=False)
             for at, count, name in zip(place, size, names)
         ]
-        super().__init__(self.sliders, self.draw)
+        super().__init__(self.sliders, self.draw, photo=True)
 
     def draw(self) -> Figure:
         """The footprint of what is chosen now: the frame before its own, some of its own, and the last of all."""
