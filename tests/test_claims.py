@@ -28,7 +28,10 @@ def test_a_cell_that_is_gone_is_named():
 
 def test_verdicts_follow_the_facts(monkeypatch):
     """Were a Galaxy's chips as large as needed, or speedups as claimed, the page would say so."""
-    assert claims.scaling()[0] == claims.FALSE and claims.large_on_one_chip()[0] == claims.OPEN
+    assert claims.scaling()[0] == claims.OPEN and claims.large_on_one_chip()[0] == claims.OPEN
+    assert claims.hours_on_a_cpu()[0] == claims.FALSE
+    monkeypatch.setattr(claims, "FORWARD_ON_A_CPU", 100.0)
+    assert claims.hours_on_a_cpu()[0] == claims.HOLDS
     monkeypatch.setattr(published, "CLAIMED_SPEEDUP", {"n150": 1, "n300": 1.5, "t3000": 1.8, "galaxy": 2})
     assert claims.scaling()[0] == claims.HOLDS
     monkeypatch.setattr(claims, "SYSTEMS", {"n150": claims.SYSTEMS["p150"]})

@@ -16,6 +16,7 @@ from pathlib import Path
 from helpers.layers.weights import reference_shapes
 from helpers.planner import cases, plans, published
 from helpers.planner.calls import recorded
+from helpers.planner.predict import Pass
 from helpers.show.planned import PLANS
 from ttnn_emulator.systems import SYSTEMS
 
@@ -36,8 +37,9 @@ class Claim:
 
 def native():
     found = recorded("mochi", "galaxy")
-    calls = sum(found.whole().values())
-    return HOLDS if calls else FALSE, f"Its program ran here, unmodified: {calls:,} calls a pass ({found.source})."
+    calls, working = sum(found.whole().values()), Pass.of(found.whole(), SYSTEMS["galaxy"]).num_calls
+    why = f"Its program ran here, unmodified: {calls:,} calls a pass, {working:,} of them work for the chips"
+    return HOLDS if calls else FALSE, f"{why} ({found.source})."
 
 
 def layout():
@@ -81,11 +83,14 @@ def large_on_one_chip():
 
 
 def scaling():
+    """Of pictures: Mochi makes no frame by itself. Published pairs of systems are parts of the way from one n150."""
     said = published.CLAIMED_SPEEDUP
-    pairs = [f"{small} to {large} {factor:.2f} (said {said[large] / said[small]:.2f})"
-             for _, small, large, factor in published.speedups()]  # fmt: skip
-    reached = [factor >= said[large] / said[small] for _, small, large, factor in published.speedups()]
-    return HOLDS if all(reached) else FALSE, f"Published pairs, times as fast: {'; '.join(pairs)}."
+    pictures = [pair for pair in published.speedups() if pair[0] != "mochi"]
+    pairs = [f"{plans.TITLES[name]} {small} to {large} {factor:.2f} (said {said[large] / said[small]:.2f})"
+             for name, small, large, factor in pictures]  # fmt: skip
+    reached = [factor >= said[large] / said[small] for _, small, large, factor in pictures]
+    why = f"Published, times as fast for one picture: {'; '.join(pairs)}. Nothing from one n150 to 8 or 32 chips."
+    return HOLDS if all(reached) else OPEN, why
 
 
 def no_other_models():
@@ -95,9 +100,13 @@ def no_other_models():
 
 
 def hours_on_a_cpu():
-    hours = 100 * FORWARD_ON_A_CPU / 3600
-    return HOLDS if hours > 2 else FALSE, (
-        f"One forward of 84 frames took tt-xla's CPU run {FORWARD_ON_A_CPU} s (issue 4638): 100 are {hours:.0f} hours."
+    """A pass over n tokens of width D is 24 n D^2 + 4 n^2 D operations a block, as notebook 07 counts them."""
+    work = lambda tokens, width=3072: 24 * tokens * width**2 + 4 * tokens**2 * width
+    short = 100 * FORWARD_ON_A_CPU / 86_400  # days
+    long = short * work(28 * 30 * 53) / work(15 * 30 * 53)
+    return HOLDS if long < 1 else FALSE, (
+        f"One forward of 84 frames took tt-xla's CPU run {FORWARD_ON_A_CPU} s (issue 4638): 100 are {24 * short:.0f} "
+        f"hours. 163 frames are {long / short:.1f} times the work: {long:.1f} days."
     )
 
 
