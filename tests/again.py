@@ -1,4 +1,7 @@
-"""After Run All, in the same kernel: quick cells again, from the last to the first, and what predictions would answer.
+"""After Run All, in the same kernel: quick cells again, and what predictions would answer.
+
+From the last to the first, which finds names that a later cell has changed; then in order, as a second pass would,
+which finds what adds up.
 
 tests/test_budgets.py adds two cells to a copy of a notebook. The first notes how long each of the others takes, the
 second comes at the end. So it costs what the quick cells cost, and no second kernel. Slow cells are not run again;
@@ -33,11 +36,11 @@ def watch(quick: float = 0.25) -> list[str]:
 
 
 def again(ran: list[str]) -> None:
-    """Runs them from the last to the first, and prints what failed as JSON."""
+    """Runs them from the last to the first, then in order, and prints what failed as JSON."""
     shell, failed, cells = get_ipython(), [], list(ran)
     shell.user_ns["_unwatch"]()
     unclear = unclear_predictions(shell.user_ns)  # before a name stands for an earlier one
-    for source in reversed(cells):
+    for source in [*reversed(cells), *cells]:
         with capture_output():
             result = shell.run_cell(source, store_history=False)
         if not result.success:
