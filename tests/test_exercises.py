@@ -27,6 +27,7 @@ from helpers.words import RIGHT, WRONG
 
 MODULES = [importlib.import_module(f"helpers.exercises.{m.name}") for m in pkgutil.iter_modules(exercises.__path__)]
 EXERCISES = {value.key: value for module in MODULES for value in vars(module).values() if isinstance(value, Exercise)}
+MESH_CODE = r"\bttnn\.|\b(all_gather|all_reduce|reduce_scatter|mesh_partition|shard|gather|pass_on)\("
 MISTAKES = [(name, mistake) for name, exercise in EXERCISES.items() for mistake in exercise.mistakes]
 
 
@@ -53,9 +54,19 @@ def test_each_mistake_is_recognised_by_name(mesh, name, mistake):
 
 
 def test_there_are_at_least_three_mistakes_and_a_discussion_for_each():
-    assert len(EXERCISES) >= 34
+    assert len(EXERCISES) >= 40
     assert [key for key, exercise in EXERCISES.items() if len(exercise.mistakes) < 3] == []
     assert [key for key, exercise in EXERCISES.items() if len(exercise.discussion) < 100] == []
+
+
+@pytest.mark.parametrize("path", sorted(Path("notebooks").glob("*.ipynb")), ids=lambda path: path.stem)
+def test_each_notebook_has_four_that_write_mesh_code(path):
+    source = "\n".join(cell.source for cell in nbformat.read(path, as_version=4).cells if cell.cell_type == "code")
+    asked = set(re.findall(r"^(\w+) = check\.\1\(\1\)", source, re.MULTILINE))
+    references = {name: inspect.getsource(exercise.reference) for exercise in EXERCISES.values()
+                  for name in [exercise.name] if name in asked}  # fmt: skip
+    on_mesh = [name for name, code in references.items() if re.search(MESH_CODE, code)]
+    assert len(on_mesh) >= 4, f"{path.stem}: of {sorted(asked)} only {sorted(on_mesh)}"
 
 
 def test_answers_fit_a_notebook():

@@ -206,6 +206,7 @@ class Hops(Live):
         controls = [self.collective, self.shape, *played(self.hop)]
         still = [("all_gather", "a line", hop) for hop in (0, 1, 3, 7)] + [("all_gather", "a ring", 4)]
         still += [("reduce_scatter", "a line", hop) for hop in (0, 4, 7)]
+        still += [("all_reduce", "a line", 10), ("mesh_partition", "a line", 1)]
         super().__init__(controls, self.draw, shots(still, self.chips))
 
     def hops(self) -> list[int]:
