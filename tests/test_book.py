@@ -158,7 +158,7 @@ def test_pictures_of_lessons_and_notebooks_are_on_the_website(tmp_path):
         names = [name for name in shown(path.read_text()) if name.startswith("../pictures/")]
         there = tmp_path / "pages" / path.relative_to(ROOT)
         assert [name for name in shown(there.read_text()) if name.startswith("../pictures/")] == names
-        assert names or path.name in ("00_room.md", "claims.md", "sources.md")
+        assert names or path.name in ("00_room.md", "checks.md", "claims.md", "sources.md")
         assert all((there.parent / name).is_file() for name in names)
 
 
