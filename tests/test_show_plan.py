@@ -3,10 +3,12 @@
 import json
 
 import matplotlib.pyplot as plt
+import pytest
 
+from helpers.planner import splits
 from helpers.planner.whole import plan
 from helpers.show import plan as draw
-from helpers.show.planned import PLANS, Planned
+from helpers.show.planned import PLANS, Planned, Splits
 from tools.plans import FRAMES, SIZES, SYSTEMS, kept
 
 ROWS = json.loads(PLANS.read_text())
@@ -50,3 +52,23 @@ def test_pictures_say_predicted_and_what_does_not_fit():
     figure = draw.kept_plan(empty)
     assert "does not fit" in [text.get_text() for text in figure.axes[0].texts]
     plt.close(figure)
+
+
+def test_splits_are_turned_over_system_by_system():
+    live = Splits()
+    assert live.way.value == splits.best(splits.kept("galaxy"))
+    said = live.draw().get_suptitle()
+    assert said == "galaxy 4x8, tp 1 x sp 32: chips 3.10 s, 2.42 of them waiting for links; host 3.13 s"
+    before = live.picture.value
+    live.way.index = 3
+    assert live.draw().get_suptitle() == "galaxy 4x8, tp 32 x sp 1: 24 heads over 32" and live.picture.value != before
+    live.system.value = "t3000"
+    figure = live.draw()
+    assert figure.get_suptitle().startswith("t3000 2x4, tp 1 x sp 8: chips 6.58 s, 1.08")
+    left, right = figure.axes
+    assert [label.get_text() for label in left.get_yticklabels()] == [f"tp {n}, sp {8 // n}" for n in (1, 2, 4, 8)]
+    work, waits = (patch.get_width() for patch in right.patches[:2])
+    assert (work, waits) == (pytest.approx(5.50, abs=0.01), pytest.approx(1.08, abs=0.01)) and right.patches[
+        1
+    ].get_hatch()
+    assert [patch.get_alpha() for patch in left.patches] == [1.0, 0.35, 0.35, 0.35]

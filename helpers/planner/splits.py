@@ -65,6 +65,10 @@ def kept(system: str) -> list[Split]:
     return found
 
 
+def kept_systems() -> list[str]:
+    return list(dict.fromkeys(row["system"] for row in json.loads(KEPT.read_text())))
+
+
 def keep(ways: list[Split]) -> None:
     KEPT.write_text("[\n" + ",\n".join(json.dumps(asdict(way)) for way in ways) + "\n]\n")
 

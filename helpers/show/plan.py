@@ -7,6 +7,7 @@ from helpers.planner import rates
 from helpers.planner.cost import KINDS
 from helpers.planner.predict import Pass
 from helpers.planner.scale import TOKENS, denoising
+from helpers.planner.splits import Split
 from helpers.planner.whole import Plan
 from helpers.show import COLOURS, INK, signed
 from ttnn_emulator.systems import System, find_system
@@ -156,4 +157,38 @@ def scaling(sps: tuple[int, ...] = (1, 2, 4, 8, 16, 32)) -> Figure:
     right.set(title="5 frames for each chip")
     left.legend(fontsize=9, frameon=False)
     figure.suptitle("tt-metal's Mochi on Wormhole, wired as inside a Galaxy", fontsize=12)
+    return signed(figure, PREDICTED)
+
+
+def split_ways(ways: list[Split], chosen: Split) -> Figure:
+    """Each way to share a system between tp and sp: memory of a chip, and a pass's predicted seconds.
+
+    Of the chips' seconds those in which they wait for links are hatched; a line stands where the host is done. The
+    chosen way is in full colour, and the title says it in numbers.
+    """
+    system = find_system(chosen.system)
+    figure, (left, right) = plt.subplots(1, 2, figsize=(9, 1.5 + 0.45 * len(ways)), sharey=True, layout="constrained",
+                                         width_ratios=(1, 2))  # fmt: skip
+    for place, way in enumerate(ways):
+        strong = 1.0 if way == chosen else 0.35
+        if way.peak is None:
+            right.text(0, place, f"  {way.why}", va="center", fontsize=10, color=INK)
+            continue
+        waits = way.seconds["links"]
+        left.barh(place, way.peak / 1e9, color=COLOURS[0], alpha=strong, height=0.6)
+        right.barh(place, way.seconds["chips"] - waits, color=COLOURS[1], alpha=strong, height=0.6)
+        right.barh(place, waits, left=way.seconds["chips"] - waits, color=COLOURS[2], hatch="//", ec="white",
+                   alpha=strong, height=0.6)  # fmt: skip
+        right.plot([way.seconds["host"]] * 2, [place - 0.4, place + 0.4], color=INK, lw=2.5, alpha=strong)
+    left.axvline(system.dram_bytes / 1e9, color=COLOURS[5], ls="--", lw=2)
+    left.set(yticks=range(len(ways)), yticklabels=[f"tp {way.tp}, sp {way.sp}" for way in ways])
+    left.set(xlabel="GB at most; dashes: what a chip has", ylim=(len(ways) - 0.5, -0.5))
+    right.set(xlabel="seconds of a pass, predicted; hatched: waiting for links; line: the host", xlim=(0, None))
+    for axes in (left, right):
+        axes.spines[["top", "right"]].set_visible(False)
+    said = chosen.why
+    if chosen.peak:
+        chips, links, host = (chosen.seconds[kind] for kind in ("chips", "links", "host"))
+        said = f"chips {chips:.2f} s, {links:.2f} of them waiting for links; host {host:.2f} s"
+    figure.suptitle(f"{system}, tp {chosen.tp} x sp {chosen.sp}: {said}", fontsize=12)
     return signed(figure, PREDICTED)
