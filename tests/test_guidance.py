@@ -56,3 +56,34 @@ def test_what_is_shipped_is_drawn():
     first = shipped["strengths"]["1"]["scene"]
     assert errors[1] - errors[0] == pytest.approx(2 * 200 * first["std"] / 4)
     plt.close(figure)
+
+
+class Coloured:
+    """Clips of one colour each: red says the strength, green the seed, and blue the frame."""
+
+    frames = 31
+
+    def __call__(self, prompts, guidance, seeds):
+        assert len(set(prompts)) == 1
+        made = np.zeros((len(seeds), 31, 96, 96, 3))
+        made[..., 0], made[..., 2] = guidance / 10, (np.arange(31) / 31)[None, :, None, None]
+        made[..., 1] = (np.array(seeds) / 10_000)[:, None, None, None]
+        return made
+
+
+def test_the_picture_has_a_row_for_each_strength_and_a_column_for_each_seed():
+    picture = np.asarray(guidance.picture(Coloured(), fixed_clips(1, unseen=True)[0])).astype(float) / 255
+    assert picture.shape == (4 * 96, 8 * 96, 3)
+    corners = picture[::96, ::96]
+    assert np.allclose(corners[..., 0], np.array(guidance.STRENGTHS)[:, None] / 10, atol=0.003)
+    assert np.allclose(corners[..., 1], (1000 * np.arange(8) + guidance.SHOWN)[None] / 10_000, atol=0.003)
+    assert np.allclose(corners[..., 2], 15 / 31, atol=0.003), "the middle frame"
+
+
+def test_the_slider_turns_over_strengths_of_the_stored_picture():
+    live = draw.Seeds("models")
+    assert live.slider.options == tuple(f"strength {strength:g}" for strength in guidance.STRENGTHS)
+    assert [len(live.still.axes), len(live.still.axes[0].images)] == [4 * guidance.COLUMNS, 1]
+    before = live.picture.value
+    live.slider.value = "strength 9"
+    assert live.picture.value != before

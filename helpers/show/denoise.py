@@ -1,12 +1,17 @@
 """Pictures of notebook 03: tokens and where they lie, the block and its collectives, the ring, the way to the video."""
 
+import json
+from pathlib import Path
+
 import matplotlib.pyplot as plt
 import numpy as np
 import torch
 from matplotlib.figure import Figure
 from matplotlib.patches import FancyArrowPatch, FancyBboxPatch, Rectangle
+from PIL import Image
 
 from helpers.show import COLOURS, HATCHES, INK, LINK, PALE, signed
+from helpers.show.live import Slider
 
 PAPER = "on paper"
 
@@ -196,6 +201,21 @@ def guidance(found: dict) -> Figure:
     clips = settings["prompts"] * settings["seeds"]
     axes.set_title(f"{clips} clips each: {settings['prompts']} prompts, {settings['seeds']} seeds", fontsize=12)
     return signed(figure, "diffusers' pipeline on a CPU, judged by detectors; bars: two standard errors")
+
+
+class Seeds(Slider):
+    """One prompt in several seeds, and a slider over strengths of guidance: models/guidance.webp."""
+
+    def __init__(self, folder: str | Path, side: int = 96):
+        folder = Path(folder)
+        strengths = list(json.loads((folder / "guidance.json").read_text())["strengths"])
+        whole = np.asarray(Image.open(folder / "guidance.webp").convert("RGB")) / 255
+        # (strengths, seeds, side, side, 3)
+        frames = whole.reshape(len(strengths), side, -1, side, 3).swapaxes(1, 2)
+        rows = {f"strength {strength}": row for strength, row in zip(strengths, frames)}
+        seeds, by = [f"seed {n}" for n in range(frames.shape[1])], "diffusers' pipeline on a CPU, middle frames"
+        strip = lambda name: filmstrip({name: rows[name]}, seeds, by)
+        super().__init__("guidance", list(rows), strip, filmstrip(rows, seeds, by))
 
 
 def growth(frames: list[int], curves: dict[str, list[float]], by: str) -> Figure:
