@@ -45,7 +45,7 @@ def test_sizes_fit_the_repository_and_the_mesh(preset):
     shape = denoiser.transformer.config
     assert shape.num_attention_heads % 2 == 0 and shape.attention_head_dim % 32 == 0, "two chips, whole tiles"
     assert all(channels % 32 == 0 for channels in autoencoder.config.block_out_channels)
-    assert (shape.in_channels, shape.patch_size) == (16, 2), "SD 3's own"
+    assert shape.in_channels == 16 and shape.patch_size == config["transformer"]["patch_size"]
     assert shape.pooled_projection_dim == shape.joint_attention_dim, "the reader takes both"
 
 
@@ -267,14 +267,28 @@ def test_a_finished_folder_learns_on(smoke, tmp_path, capsys):
     place, folder, config = smoke
     shutil.copytree(place.folder / "latents", tmp_path / "run" / "latents")
     clips, run = str(config["latents"]["clips"]), str(tmp_path / "run")
-    options = ["--preset", "smoke", "--blocks", "4", "--clips", clips, "--minutes", "0.03", "--run", run]
+    options = [
+        "--preset",
+        "smoke",
+        "--blocks",
+        "4",
+        "--patch",
+        "1",
+        "--clips",
+        clips,
+        "--minutes",
+        "0.03",
+        "--run",
+        run,
+    ]
     asked = [str(folder), *options]
     assert again.main([*asked, "--out", str(tmp_path / "out")]) == 0 and "done" in capsys.readouterr().out
     weights = {name: [load_file(path) for path in sorted((tmp_path / "out" / name).glob("*.safetensors"))] +
                      [load_file(path) for path in sorted((folder / name).glob("*.safetensors"))]
                for name in ("transformer", "vae", "text_encoder", "text_encoder_2", "text_encoder_3")}  # fmt: skip
-    deeper = json.loads((tmp_path / "out" / "transformer" / "config.json").read_text())["num_layers"]
-    assert deeper == 4 and config["transformer"]["num_layers"] == 3
+    shape = json.loads((tmp_path / "out" / "transformer" / "config.json").read_text())
+    assert (shape["num_layers"], shape["patch_size"]) == (4, 1)
+    assert (config["transformer"]["num_layers"], config["transformer"]["patch_size"]) == (3, 2)
     same = {
         name: all(key in new and torch.equal(old[key], new[key]) for key in old) for name, (new, old) in weights.items()
     }
@@ -310,6 +324,27 @@ def test_new_blocks_change_nothing_until_they_learn(before, after):
         assert all(moving), "a gate of zero must be able to open"
 
 
+def test_finer_tokens_begin_with_what_a_patch_of_equal_latents_held():
+    config = configuration("smoke")
+    torch.manual_seed(5)
+    learned = new_transformer(config)
+    for weight in learned.parameters():
+        weight.data.normal_(std=0.2)
+    fine = again.finer(learned, config | {"transformer": config["transformer"] | {"patch_size": 1, "num_layers": 5}})
+    one = torch.randn(2, 16, 1, 1)
+    assert torch.allclose(fine.pos_embed.proj(one), learned.pos_embed.proj(one.expand(-1, -1, 2, 2)), atol=1e-5)
+    hidden = torch.randn(2, 7, 64)
+    assert torch.allclose(fine.proj_out(hidden), learned.proj_out(hidden).unflatten(-1, (4, 16)).mean(-2), atol=1e-5)
+    same = fine.transformer_blocks.state_dict()
+    assert all(torch.equal(value, same[name]) for name, value in learned.transformer_blocks.state_dict().items())
+    assert len(fine.transformer_blocks) == 3 and fine.config.patch_size == 1
+    shown = (torch.randn(2, 16, 12, 12), torch.randn(2, 48, 64), torch.randn(2, 64), torch.tensor([200.0, 700.0]))
+    assert fine(*shown, return_dict=False)[0].shape == (2, 16, 12, 12)
+    assert again.finer(learned, config) is learned
+    with pytest.raises(ValueError, match="patches of 2 x 2 can be taken apart into single latents, not into 4 x 4"):
+        again.finer(learned, config | {"transformer": config["transformer"] | {"patch_size": 4}})
+
+
 def test_blocks_are_not_taken_away():
     config = configuration("smoke")
     learned = new_transformer(config)
@@ -336,6 +371,9 @@ def test_a_finished_folder_loses_no_block(smoke, tmp_path, capsys):
     with pytest.raises(SystemExit):
         again.main([str(folder), "--preset", "smoke", "--blocks", "2", "--run", str(tmp_path / "run")])
     assert "3 blocks have learned, and blocks can only be added: not 2" in capsys.readouterr().err
+    with pytest.raises(SystemExit):
+        again.main([str(folder), "--preset", "smoke", "--patch", "3", "--run", str(tmp_path / "run")])
+    assert "tokens have 2 latents a side, and can have 1: not 3" in capsys.readouterr().err
     assert not (tmp_path / "run").exists(), "nothing was encoded before it was refused"
 
 

@@ -60,6 +60,32 @@ def deepened(learned: SD3Transformer2DModel, config: dict) -> SD3Transformer2DMo
     return whole
 
 
+@torch.no_grad()
+def finer(learned: SD3Transformer2DModel, config: dict) -> SD3Transformer2DModel:
+    """The same blocks on tokens of fewer latents, as the configuration has them: single ones out of patches.
+
+    A token starts with what its patch would hold if all its latents were alike, and says the mean of what the patch
+    would say of them. Where it lies it has to learn anew: there are more places now. Raises ValueError for any other
+    change of patches.
+    """
+    patch, wanted = learned.config.patch_size, config["transformer"]["patch_size"]
+    if patch == wanted:
+        return learned
+    if wanted != 1:
+        raise ValueError(
+            f"patches of {patch} x {patch} can be taken apart into single latents, not into {wanted} x {wanted}"
+        )
+    layers = {"num_layers": len(learned.transformer_blocks)}
+    whole = new_transformer({**config, "transformer": config["transformer"] | layers})
+    own = whole.state_dict()
+    state = learned.state_dict() | {"pos_embed.pos_embed": own["pos_embed.pos_embed"]}
+    state["pos_embed.proj.weight"] = state["pos_embed.proj.weight"].sum((2, 3), keepdim=True)
+    for name in ("proj_out.weight", "proj_out.bias"):
+        state[name] = state[name].unflatten(0, (patch * patch, -1)).mean(0)
+    whole.load_state_dict(state)
+    return whole
+
+
 def learn_on(place: Place, config: dict, folder: Path, out: Path) -> bool:
     """Encode the clips, train, write the diffusers folder and its training.json; False if the deadline came first."""
     before = json.loads((folder / "training.json").read_text())
@@ -71,7 +97,7 @@ def learn_on(place: Place, config: dict, folder: Path, out: Path) -> bool:
     batches = Batches(place, settings["drop"], settings["often"])
     batches.mean, batches.std = mean, std
     here, encoder = replace(place, folder=place.folder / "sd3"), finished_encoder(folder, config)
-    learned = deepened(loaded(SD3Transformer2DModel, folder / "transformer"), config)
+    learned = deepened(finer(loaded(SD3Transformer2DModel, folder / "transformer"), config), config)
     denoiser, done = train_denoiser(here, config, batches, encoder, learned)
     if done:
         save_pipeline(out, vae, denoiser, mean, std)
@@ -86,6 +112,7 @@ def main(arguments=None) -> int:
     parser.add_argument("--minutes", type=float, default=96.0, help="of training; a second call goes on to this sum")
     parser.add_argument("--clips", type=int, default=3000, help="that it learns from")
     parser.add_argument("--blocks", type=int, help="of the transformer; new ones change nothing until they learn")
+    parser.add_argument("--patch", type=int, help="latents a side of a token; 1 takes patches apart")
     parser.add_argument("--preset", default="default", help="default or smoke: the sizes that the folder has")
     parser.add_argument("--run", default="runs/stills-again", type=Path, help="folder of checkpoints and latents")
     parser.add_argument("--out", type=Path, help="the diffusers folder to write; default: the one it starts from")
@@ -93,11 +120,17 @@ def main(arguments=None) -> int:
     options = parser.parse_args(arguments)
     if not (options.folder / "training.json").is_file():
         parser.error(f"{options.folder} is no finished folder: it has no training.json")
-    blocks = json.loads((options.folder / "transformer" / "config.json").read_text())["num_layers"]
+    shape = json.loads((options.folder / "transformer" / "config.json").read_text())
+    blocks = shape["num_layers"]
     if options.blocks is not None and options.blocks < blocks:
         parser.error(f"{blocks} blocks have learned, and blocks can only be added: not {options.blocks}")
+    if options.patch not in (None, 1, shape["patch_size"]):
+        parser.error(f"tokens have {shape['patch_size']} latents a side, and can have 1: not {options.patch}")
     config = configuration(options.preset)
-    config["transformer"]["num_layers"] = options.blocks or blocks
+    config["transformer"] |= {
+        "num_layers": options.blocks or blocks,
+        "patch_size": options.patch or shape["patch_size"],
+    }
     config["latents"]["clips"] = options.clips
     config["transformer_training"] |= {"steps": None, "minutes": options.minutes, "muon": 0.015}  # it has learned
     place = Place(options.run, deadline=time.time() + options.stop_after * 60)

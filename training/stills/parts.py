@@ -18,13 +18,14 @@ from training.parts import TOKENS
 
 START, END = 0, 1  # CLIP's numbers of the tokens around a caption; it pads with END
 
-# 8 x 8 pixels a latent, 16 channels, patches of 2 x 2 and heads x 64 as in SD 3; all channels in whole tiles of 32.
-# T5 is as wide as both CLIPs together, so that the pooled text is as wide as a token.
+# 8 x 8 pixels a latent, 16 channels and heads x 64 as in SD 3; all channels in whole tiles of 32. Each latent is a
+# token: with SD 3's patches of 2 x 2 a picture of 96 pixels has 36 of them, and no ball is round. T5 is as wide as both
+# CLIPs together, so that the pooled text is as wide as a token.
 DEFAULT = {
     "seed": 11,
     "frames": 16,  # of each clip, evenly spaced: every second one of 31
     "autoencoder": {"block_out_channels": (32, 32, 64, 128), "layers_per_block": 1, "norm_num_groups": 16},
-    "transformer": {"num_attention_heads": 4, "attention_head_dim": 64, "num_layers": 3},
+    "transformer": {"num_attention_heads": 4, "attention_head_dim": 64, "num_layers": 3, "patch_size": 1},
     "clips": (64, 64),
     "text_encoder": {"d_model": 128, "d_kv": 32, "num_heads": 4, "d_ff": 384, "num_layers": 3},
     # phases: until which share of the training, side of the crops in pixels, how many from each clip
@@ -48,7 +49,7 @@ DEFAULT = {
 SMOKE = {
     "frames": 3,
     "autoencoder": {"block_out_channels": (32, 32, 32, 64)},
-    "transformer": {"num_attention_heads": 2, "attention_head_dim": 32, "num_layers": 3},
+    "transformer": {"num_attention_heads": 2, "attention_head_dim": 32, "num_layers": 3, "patch_size": 2},
     "clips": (32, 32),
     "text_encoder": {"d_model": 64, "d_kv": 16, "num_heads": 4, "d_ff": 128, "num_layers": 2},
     "autoencoder_training": {"steps": 150, "phases": ((0.9, 32, 2), (1.0, 96, 1)), "check_every": 1000},
@@ -110,7 +111,7 @@ def new_clip(width: int, layers: int = 3) -> CLIPTextModelWithProjection:
 def new_transformer(config: dict) -> SD3Transformer2DModel:
     shape = config["transformer"]
     return SD3Transformer2DModel(
-        sample_size=12, patch_size=2, in_channels=16, out_channels=16, pos_embed_max_size=12, qk_norm="rms_norm",
+        sample_size=12, in_channels=16, out_channels=16, pos_embed_max_size=12, qk_norm="rms_norm",
         joint_attention_dim=config["text_encoder"]["d_model"], pooled_projection_dim=sum(config["clips"]),
         caption_projection_dim=shape["num_attention_heads"] * shape["attention_head_dim"], **shape,
     )  # fmt: skip
