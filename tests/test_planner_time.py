@@ -166,7 +166,7 @@ def test_the_table_says_predicted_and_published(capsys):
     ("vae14", unet.decoder, lambda: AutoencoderKL.from_config(VAE).decoder, [(1, 4, 64, 64)]),
 ])  # fmt: skip
 def test_what_sd14_computes_is_what_torch_counts(program, calls, model, given):
-    """diffusers' class has SD 1.4's sizes by default, but for the words. Ours counts whole tiles: a head of 40 takes 64."""
+    """diffusers' class has SD 1.4's sizes by default, but for the words. Ours counts tiles: a head of 40 takes 64."""
     made = calls()
     assert made == recorded(program, "n150").whole() == recorded(program, "p150").whole()
     chip = find_system("n150")
