@@ -17,7 +17,7 @@ from helpers.planner import memory
 from helpers.planner.allocator import allocated, follow
 from helpers.planner.memory import REAL, Shapes, dry_run, measure, stages, table, whole_program
 from helpers.tensors import gather, replicate, reserve, shard
-from ttnn_emulator.systems import SYSTEMS
+from ttnn_emulator.systems import SYSTEMS, find_system
 
 GALAXY = dict(tp=4, sp=8)
 VIDEO = dict(frames=163, height=480, width=848)
@@ -222,6 +222,18 @@ def test_a_t3000_holds_it_only_without_the_denoiser():
 @pytest.mark.weekly("12 s")
 def test_a_quietbox2_holds_it():
     assert all(need.fits for need in run_on("quietbox2", with_two_blocks, [FREES["quietbox2"]], numerics=False)[0])
+
+
+def test_four_wormhole_chips_do_not_hold_it():
+    """Not even its decoder, alone. tt-metal's own pipeline refuses them, too (pipeline_mochi.py at 0d617aff)."""
+    decoder = dry_run("n300x2", "vae")
+    assert not decoder.fits and decoder.error.startswith("Out of Memory")
+    assert find_system("n300x2").mesh == find_system("quietbox2").mesh == (2, 2)
+
+
+@pytest.mark.weekly("half a minute")
+def test_of_the_whole_program_four_wormhole_chips_hold_the_text_encoder_only():
+    assert [need.fits for need in whole_program("n300x2")] == [True, False, False]
 
 
 def test_one_and_two_wormhole_chips_do_not_hold_it():

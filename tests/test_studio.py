@@ -1,13 +1,16 @@
 """The prompt box without a browser: what its buttons do, and what it says."""
 
 import base64
+import io
 import re
 import threading
 import time
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from helpers import video
 from helpers.mesh import close_mesh, open_mesh
@@ -175,12 +178,15 @@ def test_real_chips_are_what_they_are(mesh, tmp_path, monkeypatch):
     assert studio.Studio(mesh, "weights", tmp_path).system.options == ("galaxy",)
 
 
-def test_without_widgets_the_settings_are_text(box):
+def test_without_widgets_the_settings_are_text_and_a_clip_is_shown(box):
     shown = box._repr_mimebundle_()
     assert "application/vnd.jupyter.widget-view+json" in shown
     assert (
         "system galaxy, steps 20, guidance 4.5, seed 0" in shown["text/html"] and box.prompt.value in shown["text/html"]
     )
+    data = re.search(r'src="data:image/jpeg;base64,([^"]+)" alt="Six frames', shown["text/html"])[1]
+    picture = np.asarray(Image.open(io.BytesIO(base64.b64decode(data)))).astype(int)
+    assert picture.shape == (104, 604, 3) and np.ptp(picture[4:100, 4:100].reshape(-1, 3), axis=0).min() > 50
 
 
 def test_another_system_in_its_own_process_made_and_stopped(mesh, folder, tmp_path):

@@ -15,6 +15,7 @@ from ttnn_emulator.systems import SYSTEMS, find_system
 FACTS = {
     "n150": ((1, 1), (8, 8), 12 * 1_072_693_184, "N150", 0),
     "n300": ((1, 2), (8, 8), 12 * 1_072_693_184, "N300", 2),
+    "n300x2": ((2, 2), (8, 8), 12 * 1_072_693_184, "N300_2x2", 2),
     "t3000": ((2, 4), (8, 8), 12 * 1_072_693_184, "T3K", 2),
     "galaxy": ((4, 8), (8, 9), 12 * 1_072_693_184, "GALAXY", 4),
     "galaxy_torus": ((4, 8), (8, 9), 12 * 1_072_693_184, "GALAXY", 4),
@@ -75,7 +76,7 @@ def test_galaxy_links_carry_what_the_facts_say():
 
 
 def test_unknown_system_names_the_known():
-    with pytest.raises(ValueError, match="no system called 'tg'.*n150, n300, t3000, galaxy"):
+    with pytest.raises(ValueError, match="no system called 'tg'.*n150, n300, n300x2, t3000, galaxy"):
         find_system("tg")
 
 

@@ -89,6 +89,7 @@ SYSTEMS = {
     for s in (
         System("n150", "one Wormhole card", WORMHOLE, "n150", "N150", (1, 1), (8, 8), 0, COLS_TP),
         System("n300", "a card with two Wormhole chips", WORMHOLE, "n300", "N300", (1, 2), (8, 8), 2, COLS_TP),
+        System("n300x2", "two n300 cards, cabled", WORMHOLE, "n300", "N300_2x2", (2, 2), (8, 8), 2, COLS_TP),
         System("t3000", "LoudBox or QuietBox", WORMHOLE, "n300", "T3K", (2, 4), (8, 8), 2, COLS_TP, usable_links=1),
         System("galaxy", "Galaxy, mesh cabling", WORMHOLE, "ubb", "GALAXY", (4, 8), (8, 9), 4, ROWS_TP),
         System("galaxy_torus", "Galaxy, torus", WORMHOLE, "ubb", "GALAXY", (4, 8), (8, 9), 4, ROWS_TP, torus=True),

@@ -1,7 +1,7 @@
 """What others have measured, predicted: `python -m helpers.planner` prints the table.
 
-Each case is a published run of tt_dit. Its denoiser's calls were recorded from tt-metal (calls.py) and priced with
-shares that were measured op by op (rates.py). `rest` is what is not predicted: text encoders and decoders of Wan and
+Each case is a published run of tt-metal's. Its denoiser's calls were recorded from it (calls.py) and priced with shares
+that were measured op by op (rates.py). `rest` is what is not predicted: text encoders and decoders of Wan and
 Stable Diffusion, taken from the ceilings of tt-metal's own performance tests, which are seldom reached.
 """
 
@@ -19,6 +19,7 @@ MOCHI = f"{DIT}/models/Mochi_1.md@52393d83"
 WAN = f"{DIT}/models/Wan2_2.md@511bc4d0"
 H3 = f"{DIT}/models/minimax_h3_wormhole/README.md@08005674"
 SD35 = f"{DIT}/models/StableDiffusion35.md@02e73163"
+SD14 = "models/README.md@02068156"
 
 
 @dataclass(frozen=True)
@@ -28,7 +29,7 @@ class Case:
     passes: int  # one after the other: steps, times two where guidance's passes are not parallel
     published: float  # seconds of the whole run
     source: str
-    decoder: bool = False  # whether the decoder is predicted too
+    decoder: str = ""  # its recording, where the decoder is predicted too
     rest: float = 0.0  # seconds, see above
     traced: bool = False
     fitted: str = ""  # what of it was fitted on this run, or taken from it
@@ -40,7 +41,7 @@ class Case:
     def stages(self) -> list[tuple[Pass, int]]:
         """Each stage that is predicted, with how often it runs."""
         found = [(self.taken(*self.recording), self.passes)]
-        return found + ([(self.taken("decoder", self.recording[1]), 1)] if self.decoder else [])
+        return found + ([(self.taken(self.decoder, self.recording[1]), 1)] if self.decoder else [])
 
     def taken(self, program: str, system: str) -> Pass:
         if program.startswith("h3."):
@@ -60,13 +61,14 @@ class Case:
 
 
 # Mochi: 848 x 480, 50 steps. Wan2.2-A14B: 832 x 480 or 1280 x 720, 81 frames, 40 steps. SD 3.5: 1024 x 1024, 20 steps.
-# MiniMax-H3: 1344 x 768, 50 steps.
+# MiniMax-H3: 1344 x 768, 50 steps. SD 1.4: 512 x 512, 50 steps, both of guidance's passes at once; not tt-metal's own
+# calls but diffusers' (tools/unet.py).
 # Sources of `rest`: test_performance_mochi.py, test_performance_wan.py and test_performance_sd35.py below models/tt_dit
 # of tt-metal@79925a3f; SD 3.5 on t3000 as measured in pull request 26824; H3 as measured where its total is.
 # Whether a run was traced: SD 3.5's pipeline is; Wan's has been since May 2026 (issue 33891), and 136.3 s is newer.
 CASES = (
-    Case("Mochi 168 frames", ("mochi", "t3000"), 100, 1260, MOCHI, decoder=True, rest=8, fitted="decoder"),
-    Case("Mochi 168 frames", ("mochi", "galaxy"), 100, 391, MOCHI, decoder=True, rest=8),
+    Case("Mochi 168 frames", ("mochi", "t3000"), 100, 1260, MOCHI, decoder="decoder", rest=8, fitted="decoder"),
+    Case("Mochi 168 frames", ("mochi", "galaxy"), 100, 391, MOCHI, decoder="decoder", rest=8),
     Case("Wan2.2 480p", ("wan480", "t3000"), 80, 735, WAN, rest=9.1),
     Case("Wan2.2 480p", ("wan480", "quietbox2"), 80, 466, WAN, rest=60, fitted="pace"),
     Case("Wan2.2 480p", ("wan480", "p150x8"), 80, 207, WAN, rest=5.1),
@@ -75,6 +77,8 @@ CASES = (
     Case("Wan2.2 720p, trace", ("wan720", "bh_galaxy"), 80, 136.3, "issue 55509", rest=1.6, traced=True),
     Case("SD 3.5 Large, trace", ("sd35", "t3000"), 20, 12.2, SD35, rest=1.92, traced=True),
     Case("SD 3.5 Large, trace", ("sd35", "galaxy"), 20, 5.6, SD35, rest=1.95, traced=True),
+    Case("SD 1.4, trace", ("sd14", "n150"), 50, 4.83, SD14, decoder="vae14", traced=True),
+    Case("SD 1.4, trace", ("sd14", "p150"), 50, 3.15, SD14, decoder="vae14", traced=True),
     Case("H3 124 frames", ("h3.124", "galaxy_torus"), h3.FORWARDS, 147.6, H3, rest=12.3),
     Case("H3 243 frames", ("h3.243", "galaxy_torus"), h3.FORWARDS, 333.4, H3, rest=18.7),
     Case("H3 362 frames", ("h3.362", "galaxy_torus"), h3.FORWARDS, 633.1, H3, rest=23.8,

@@ -90,8 +90,7 @@ def matmul(call: Call, system: System, shape) -> Time:
     out = call.outputs[0]
     inner = call.inputs[1].shape[-2]
     flop = 2 * math.prod(call.inputs[0].shape[:-1]) * inner * call.inputs[1].shape[-1]
-    arch = system.chip.arch
-    share = (rates.SMALL_MATMUL if flop < rates.SMALL_MATMUL_FLOP else rates.MATMUL)[arch]
+    share = product_share(flop, system)
     one_row = math.prod(call.inputs[0].shape[:-1]) <= 32
     moved = num_bytes(*call.inputs[:2], *call.outputs)
     needs = [
@@ -104,6 +103,11 @@ def matmul(call: Call, system: System, shape) -> Time:
     if "reduce_scatter" in call.op:
         needs.append(links(call, system, (chips - 1) / chips * num_bytes(out), chips, "sum"))
     return Time("matmul", tuple(needs), rates.LAUNCH_S)
+
+
+def product_share(flop: float, system: System) -> Share:
+    """What a product of matrices of so many operations reaches of the peak."""
+    return (rates.SMALL_MATMUL if flop < rates.SMALL_MATMUL_FLOP else rates.MATMUL)[system.chip.arch]
 
 
 def attention(call: Call, system: System, shape) -> Time:
@@ -138,12 +142,15 @@ def attention_share(call: Call, system: System, cores: int) -> Share:
 
 
 def convolution(call: Call, system: System) -> Time:
-    """Weights (kernel * channels, channels out)."""
+    """Weights (kernel * channels, channels out). On pictures a product of matrices, and taken to be as quick as one."""
     out = call.outputs[0]
     flop = 2 * math.prod(out.shape[:-1]) * math.prod(call.inputs[1].shape[-2:])
+    share = rates.CONV3D if "conv3d" in call.op else product_share(flop, system)
     needs = (
-        ("arithmetic", flop, rates.peak(system), rates.CONV3D),
-        dram(system, num_bytes(call.inputs[0], *call.outputs), rates.MOVE),
+        ("arithmetic", flop, rates.peak(system), share),
+        dram(
+            system, num_bytes(*call.inputs[:2] if "conv2d" in call.op else call.inputs[:1], *call.outputs), rates.MOVE
+        ),
     )
     return Time("convolution", needs, rates.LAUNCH_S)
 

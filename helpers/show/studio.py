@@ -4,7 +4,9 @@ The button starts a thread, so that "stop" is heard. There is one mesh for all, 
 until the video is made. Another system than the open one runs in a process of its own.
 """
 
+import base64
 import hashlib
+import io
 import re
 import tempfile
 import threading
@@ -16,6 +18,7 @@ from pathlib import Path
 import ipywidgets as widgets
 import torch
 from IPython import get_ipython
+from PIL import Image, ImageSequence
 
 from helpers import video
 from helpers.mesh import run_on
@@ -23,6 +26,8 @@ from helpers.mochi.pipeline import generate
 from helpers.world import prompts
 from helpers.world.builder import prompt_builder
 from ttnn_emulator.systems import SYSTEMS, find_system
+
+CLIP = Path(__file__).resolve().parents[2] / "pictures" / "clip.webp"
 
 
 class Stopped(Exception):
@@ -42,7 +47,7 @@ def make(mesh, folder: str, prompt: str, weights, settings: dict) -> torch.Tenso
 
 
 class Studio:
-    """Displays the controls. Where widgets do not run, the settings stand there as text.
+    """Displays the controls. Where widgets do not run, the settings stand there as text, with frames of a clip.
 
     weights: as for helpers.mochi.pipeline.generate. out: the folder for the videos.
     """
@@ -149,4 +154,15 @@ class Studio:
         settings = (self.system, self.steps, self.guidance, self.seed)
         said = ", ".join(f"{control.description} {control.value}" for control in settings)
         still = f"<p><code>{escape(self.prompt.value)}</code><br>{said}<br>(In JupyterLab: menus and two buttons.)</p>"
-        return self.box._repr_mimebundle_(**options) | {"text/html": still}
+        return self.box._repr_mimebundle_(**options) | {"text/html": still + made_before()}
+
+
+def made_before() -> str:
+    """What the studio makes, for where it makes nothing: frames of the clip with which the notebooks open."""
+    with Image.open(CLIP) as clip:
+        shown = [frame.convert("RGB").resize((96, 96)) for frame in ImageSequence.Iterator(clip)]
+    kept = io.BytesIO()
+    video.contact_sheet([shown]).save(kept, "jpeg", quality=80)
+    source = base64.b64encode(kept.getvalue()).decode()
+    words = "Six frames: a red butterfly comes from the left and lands on a blue flower."
+    return f'<p><img src="data:image/jpeg;base64,{source}" alt="{words}"></p>'

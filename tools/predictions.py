@@ -1,0 +1,82 @@
+"""Writes into each instructor's page what the predictions would answer on other systems: `python -m tools.predictions`.
+
+Runs the notebooks on each of SYSTEMS, some five minutes each; what they say on a Galaxy is taken from the stored ones.
+"""
+
+import argparse
+import re
+import sys
+from pathlib import Path
+
+import nbformat
+
+from tools.series import ROOT, choose, code_cells, execute
+
+SYSTEMS = ("n300", "t3000", "quietbox2")
+STORED = "galaxy"
+BEGIN, END = "<!-- predictions: tools/predictions.py -->", "<!-- so far -->"
+PLACE = "## On other systems\n"  # behind it, where there are no marks yet
+UNGUESSED = " You made no prediction."
+PREDICT, ASKED = re.compile(r"(\w+) = predict\("), re.compile(r"Your turn: (.*)\? Put your guess")
+
+
+def said(cell) -> str:
+    """What a cell prints, on one line"""
+    return " ".join("".join(output.get("text", "") for output in cell.outputs).split())
+
+
+def questions(notebook) -> dict[str, str]:
+    """Name of each prediction -> its question, as the cell asks it"""
+    asking = [(PREDICT.search(cell.source), ASKED.search(said(cell))) for cell in code_cells(notebook)]
+    return {name[1]: asked[1] for name, asked in asking if name and asked}
+
+
+def answers(notebook) -> dict[str, str]:
+    """Question -> what its reveal says, in an executed notebook in which nobody has guessed."""
+    found = {}
+    for name, question in questions(notebook).items():
+        for cell in code_cells(notebook):
+            if f"{name}.reveal(" in cell.source:
+                _, asked, rest = said(cell).partition(f"{question}: ")
+                found[question] = rest.partition(UNGUESSED)[0] if asked else "-"
+    return found
+
+
+def part(by_system: dict[str, dict[str, str]]) -> str:
+    """The table of a page. by_system: system -> answers, the stored ones first."""
+    rows = [f"| prediction | {' | '.join(by_system)} |", "|---" * (len(by_system) + 1) + "|"]
+    for question in by_system[STORED]:
+        cells = [found.get(question, "-") for found in by_system.values()]
+        rows.append(f"| {question} | {' | '.join(cells)} |".replace("\n", " "))
+    return "\n".join([BEGIN, "", *rows, "", END])
+
+
+def put(page: str, text: str) -> str:
+    """The page with that part in place of the one it had, or behind its heading."""
+    if BEGIN in page:
+        return page[: page.index(BEGIN)] + text + page[page.index(END) + len(END) :]
+    before, after = page.split(PLACE, 1)
+    return f"{before}{PLACE}\n{text}\n{after}"
+
+
+def main(arguments=None, folder: Path = ROOT) -> int:
+    parser = argparse.ArgumentParser(prog="python -m tools.predictions", description=__doc__)
+    parser.add_argument("--only", default="", help="one notebook, as 01")
+    options = parser.parse_args(arguments)
+    for path in choose(options.only, folder / "notebooks"):
+        found = {STORED: answers(nbformat.read(path, as_version=4))}
+        for system in SYSTEMS:
+            out = folder / "runs" / "predictions" / system
+            out.mkdir(parents=True, exist_ok=True)
+            failure = execute(path, out, system)["failure"]
+            if failure:
+                print(f"{path.stem} on {system}: {failure}", file=sys.stderr)
+                return 1
+            found[system] = answers(nbformat.read(out / path.name, as_version=4))
+        page = folder / "lessons" / f"{path.stem}.md"
+        page.write_text(put(page.read_text(), part(found)))
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
