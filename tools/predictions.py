@@ -31,23 +31,24 @@ def questions(notebook) -> dict[str, str]:
     return {name[1]: asked[1] for name, asked in asking if name and asked}
 
 
-def answers(notebook) -> dict[str, str]:
-    """Question -> what its reveal says, in an executed notebook in which nobody has guessed."""
+def answers(notebook) -> dict[str, tuple[str, str]]:
+    """Name of each prediction -> its question, and what its reveal says where nobody has guessed"""
     found = {}
     for name, question in questions(notebook).items():
         for cell in code_cells(notebook):
             if f"{name}.reveal(" in cell.source:
                 _, asked, rest = said(cell).partition(f"{question}: ")
-                found[question] = rest.partition(UNGUESSED)[0] if asked else "-"
+                found[name] = question, rest.partition(UNGUESSED)[0] if asked else "-"
     return found
 
 
-def part(by_system: dict[str, dict[str, str]]) -> str:
-    """The table of a page. by_system: system -> answers, the stored ones first."""
+def part(by_system: dict[str, dict[str, tuple[str, str]]]) -> str:
+    """The table of a page. by_system: system -> answers, the stored ones first. A question of its own stands beside."""
     rows = [f"| prediction | {' | '.join(by_system)} |", "|---" * (len(by_system) + 1) + "|"]
-    for question in by_system[STORED]:
-        cells = [found.get(question, "-") for found in by_system.values()]
-        rows.append(f"| {question} | {' | '.join(cells)} |".replace("\n", " "))
+    for name, (question, _) in by_system[STORED].items():
+        cells = [found.get(name, (question, "-")) for found in by_system.values()]
+        texts = [answer if own == question else f"{answer}: {own}" for own, answer in cells]
+        rows.append(f"| {question} | {' | '.join(texts)} |")
     return "\n".join([BEGIN, "", *rows, "", END])
 
 

@@ -16,8 +16,9 @@ tags: [stable-diffusion-3, text-to-image, teaching]
 
 A text-to-image model of {millions:.1f} million parameters with the architecture of Stable Diffusion 3
 ([stabilityai/stable-diffusion-3.5-medium](https://huggingface.co/stabilityai/stable-diffusion-3.5-medium)): the same
-classes in every part, smaller sizes; each latent is a token here, where SD 3 takes patches of 2 x 2. It draws pictures of
-96 x 96 pixels of a painted world, and exists so that a course on video models can show every step in seconds. No weight of Stability AI's is in it.
+classes in every part, smaller sizes; each latent is a token here, where SD 3 takes patches of 2 x 2. It draws pictures
+of 96 x 96 pixels of a painted world, and exists so that a course on video models can show every step in seconds. No
+weight of Stability AI's is in it.
 
 ```python
 import torch
