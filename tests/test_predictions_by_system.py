@@ -41,9 +41,10 @@ def test_the_part_stands_behind_its_heading_and_is_replaced():
         "| a | 1 | 3 |",
         "| b | 2 | - |",
     ]
-    page = predictions.put("# L\n\n## On other systems\n\n| old |\n", first)
+    lesson = "# L\n\n## On other systems\n"
+    page = predictions.put(lesson + "\n| old |\n", first, len(lesson))
     assert page.startswith(f"# L\n\n## On other systems\n\n{predictions.BEGIN}") and page.endswith("| old |\n")
-    again = predictions.put(page, predictions.part({"galaxy": {"x": ("a", "9")}}))
+    again = predictions.put(page, predictions.part({"galaxy": {"x": ("a", "9")}}), len(lesson))
     assert again.count(predictions.BEGIN) == 1 and "| a | 9 |" in again and "| b |" not in again
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 import nbformat
 
 from tools.series import ROOT, choose, code_cells, execute
+from tools.slow import put
 
 SYSTEMS = ("n300", "t3000", "quietbox2")
 STORED = "galaxy"
@@ -52,14 +53,6 @@ def part(by_system: dict[str, dict[str, tuple[str, str]]]) -> str:
     return "\n".join([BEGIN, "", *rows, "", END])
 
 
-def put(page: str, text: str) -> str:
-    """The page with that part in place of the one it had, or behind its heading."""
-    if BEGIN in page:
-        return page[: page.index(BEGIN)] + text + page[page.index(END) + len(END) :]
-    before, after = page.split(PLACE, 1)
-    return f"{before}{PLACE}\n{text}\n{after}"
-
-
 def main(arguments=None, folder: Path = ROOT) -> int:
     parser = argparse.ArgumentParser(prog="python -m tools.predictions", description=__doc__)
     parser.add_argument("--only", default="", help="one notebook, as 01")
@@ -75,7 +68,8 @@ def main(arguments=None, folder: Path = ROOT) -> int:
                 return 1
             found[system] = answers(nbformat.read(out / path.name, as_version=4))
         page = folder / "lessons" / f"{path.stem}.md"
-        page.write_text(put(page.read_text(), part(found)))
+        before = page.read_text()
+        page.write_text(put(before, part(found), before.index(PLACE) + len(PLACE)))
     return 0
 
 

@@ -50,12 +50,12 @@ def part(notebook, result: dict, system: str) -> str:
     return "\n".join([BEGIN, "", f"*Slow cells.* {total} {said}", "", *table, *[""] * bool(rows), END])
 
 
-def put(page: str, text: str) -> str:
-    """The page with that part in place of the one it had, or in front of its run sheet."""
-    if BEGIN in page:
-        return page[: page.index(BEGIN)] + text + page[page.index(END) + len(END) :]
-    before, after = page.split(PLACE, 1)
-    return f"{before}\n{text}\n{PLACE}{after}"
+def put(page: str, text: str, at: int) -> str:
+    """The page with that text, between its first and last line, in place of the one it had; or at this place."""
+    begin, *_, end = text.splitlines()
+    if begin in page:
+        return page[: page.index(begin)] + text + page[page.index(end) + len(end) :]
+    return f"{page[:at]}\n{text}\n{page[at:]}"
 
 
 def main(times: Path = ROOT / "runs" / "times.json", folder: Path = ROOT) -> int:
@@ -69,7 +69,8 @@ def main(times: Path = ROOT / "runs" / "times.json", folder: Path = ROOT) -> int
     for result in found["notebooks"]:
         notebook = nbformat.read(folder / "notebooks" / f"{result['notebook']}.ipynb", as_version=4)
         page = folder / "lessons" / f"{result['notebook']}.md"
-        page.write_text(put(page.read_text(), part(notebook, result, found["system"])))
+        before = page.read_text()
+        page.write_text(put(before, part(notebook, result, found["system"]), before.index(PLACE)))
     return 0
 
 

@@ -9,11 +9,11 @@ from helpers.planner.predict import Pass
 from helpers.planner.scale import TOKENS, denoising
 from helpers.planner.splits import Split
 from helpers.planner.whole import Plan
-from helpers.show import COLOURS, INK, signed
+from helpers.show import COLOURS, HATCHES, INK, signed
 from ttnn_emulator.systems import System, find_system
 
 KIND_COLOURS = dict(zip((*KINDS, "gaps"), COLOURS))
-HATCHES = dict(zip((*KINDS, "gaps"), ("", "//", "xx", "\\\\", "..", "")))  # colours are never the only sign
+KIND_HATCHES = dict(zip((*KINDS, "gaps"), ("", "//", "xx", "\\\\", "..", "")))  # colours are never the only sign
 MARKERS = {"attention": "o", "matmul": "s", "convolution": "^"}
 PREDICTED = "predicted, not measured"
 
@@ -26,7 +26,7 @@ def timeline(plan: Plan) -> Figure:
         left = 0.0
         for kind, seconds in stage.once.by_kind().items():
             width = seconds * stage.times
-            axes.barh(place, width, left=left, color=KIND_COLOURS[kind], hatch=HATCHES[kind], ec="white", lw=0.5,
+            axes.barh(place, width, left=left, color=KIND_COLOURS[kind], hatch=KIND_HATCHES[kind], ec="white", lw=0.5,
                       label=kind, height=0.6)  # fmt: skip
             left += width
         if stage.bound == "host" and stage.seconds() > 0.1 * plan.total():
@@ -102,7 +102,7 @@ def kept_plan(row: dict) -> Figure:
 
 def stages_of(row: dict, axes) -> None:
     start, total = 0.0, sum(row["stages"].values())
-    for (name, seconds), colour, hatch in zip(row["stages"].items(), COLOURS, ("", "//", "xx")):
+    for (name, seconds), colour, hatch in zip(row["stages"].items(), COLOURS, HATCHES):
         axes.barh(0, seconds, left=start, color=colour, hatch=hatch, ec="white", height=0.5, label=name)
         start += seconds
     low, high = row["range"]
