@@ -35,11 +35,12 @@ def test_every_prediction_of_the_series_has_an_answer():
 def test_the_part_stands_behind_its_heading_and_is_replaced():
     stored = {"x": ("a", "1"), "y": ("b", "2"), "z": ("c of (2, 5)", "4")}
     first = predictions.part({"galaxy": stored, "n300": {"x": ("a", "3"), "z": ("c of (0, 1)", "5")}})
-    assert first.splitlines()[2:6] == [
+    assert first.splitlines()[2:7] == [
         "| prediction | galaxy | n300 |",
         "|---|---|---|",
         "| a | 1 | 3 |",
         "| b | 2 | - |",
+        "| c of (2, 5) | 4 | 5: c of (0, 1) |",
     ]
     lesson = "# L\n\n## On other systems\n"
     page = predictions.put(lesson + "\n| old |\n", first, len(lesson))
