@@ -20,13 +20,13 @@ def test_hours_are_counted():
     v4 = nbformat.v4
     task = "### Exercise {} · one\n\n*Difficulty {} of 5 · importance 1 of 5 · 9 minutes{}.* Do it."
     notebook = v4.new_notebook(cells=[
-        v4.new_markdown_cell("word " * 388 + "12 34 - **bold** `code_too`"),  # numbers and marks are no words
-        v4.new_code_cell("a = predict('x', ...)\n\n\nb = 2  # two lines, not four"),
+        v4.new_markdown_cell("word " * 378 + "12 34 - **bold** `code_too`"),  # numbers and marks are no words
+        v4.new_code_cell("a = predict('x', ...)\n\n\nb = 2  # two lines, not four\n# read as ten more words, as it is text and not code"),
         v4.new_markdown_cell(task.format(1, 4, "")),
         v4.new_markdown_cell(task.format(2, 5, "; leave it for later if you like")),
     ])  # fmt: skip
     found = hours.hours(notebook, seconds=90)
     assert found == hours.Hours(
-        reading=pytest.approx(2.05, abs=0.1), code=2 * 4 / 60, predictions=1, exercises=8, running=1.5
+        reading=pytest.approx(417 / 200), code=2 * 4 / 60, predictions=1, exercises=8, running=1.5
     )
     assert found.stated == 15 and f"{found.stated:9}" in hours.table({"toy": found})

@@ -2,10 +2,10 @@
 
     .venv/bin/python -m tools.hours          # a table, one line for each notebook
 
-Words are read at 200 a minute, a line of code in 4 seconds, and a prediction takes a minute. An exercise takes as long
-as its difficulty says; one that may be left for later is not counted. Cells take what tests/budgets.json has. The sum,
-to the next five minutes, is what the notebook, its lesson and README state, and what its sections add up to; a test
-holds them to it.
+Words are read at 200 a minute, those of comments too, a line of code in 4 seconds, and a prediction takes a minute. An
+exercise takes as long as its difficulty says; one that may be left for later is not counted. Cells take what
+tests/budgets.json has. The sum, to the next five minutes, is what the notebook, its lesson and README state, and what
+its sections add up to; a test holds them to it.
 """
 
 import json
@@ -53,10 +53,12 @@ def hours(notebook, seconds: float) -> Hours:
     text = "\n\n".join(cell.source for cell in notebook.cells if cell.cell_type == "markdown")
     text = PICTURE.sub("", text)  # what it shows is said for those who do not see it
     code = "\n".join(cell.source for cell in notebook.cells if cell.cell_type == "code")
-    lines = [line for line in code.splitlines() if line.strip()]
+    comments, lines = [], []
+    for line in filter(str.strip, code.splitlines()):
+        (comments if line.lstrip().startswith("#") else lines).append(line)
     exercises = [MINUTES[int(level)] for said, level in EXERCISE.findall(text) if LATER not in said]
     return Hours(
-        reading=len(re.findall(r"[^\W\d_]\w*", text)) / WORDS_A_MINUTE,
+        reading=len(re.findall(r"[^\W\d_]\w*", "\n".join([text, *comments]))) / WORDS_A_MINUTE,
         code=len(lines) * SECONDS_A_LINE / 60,
         predictions=len(re.findall(r"= predict\(", code)) * MINUTES_A_PREDICTION,
         exercises=sum(exercises),

@@ -11,6 +11,8 @@ guidance's two passes.
 """
 
 import contextlib
+from concurrent.futures import ThreadPoolExecutor
+from itertools import zip_longest
 
 import torch
 import ttnn
@@ -60,15 +62,17 @@ def dry_run(
 
 
 def dry_runs(system: str) -> list[Need]:
-    """All parts, in both formats where they have them, in one fresh process."""
+    """All parts, in both formats where they have them, in two fresh processes at once, which share them in turn."""
     wanted = [
         (part, check(system, part, None, None, dtype))
         for part in TITLES
         for dtype in FORMATS
         if (part, dtype) != ("vae", "bfloat8_b")
     ]
-    with contextlib.redirect_stdout(None):
-        return run_on(system, lambda mesh: [planned(mesh, *one) for one in wanted], numerics=False)
+    halves = wanted[::2], wanted[1::2]
+    with contextlib.redirect_stdout(None), ThreadPoolExecutor(len(halves)) as pool:
+        found = pool.map(lambda half: run_on(system, all_planned, half, numerics=False), halves)
+        return [need for pair in zip_longest(*found) for need in pair if need is not None]
 
 
 def table(needs: list[Need]) -> str:
@@ -112,6 +116,10 @@ def planned(mesh, part: str, request: dict) -> Need:
     """dry_run's on an open mesh"""
     weights = Shapes(shapes(part)) if part in OURS else None
     return measure(mesh, part, weights, REAL[part], request, LOADERS[part])
+
+
+def all_planned(mesh, requests: list[tuple[str, dict]]) -> list[Need]:
+    return [planned(mesh, *request) for request in requests]
 
 
 def shapes(part: str) -> dict[str, tuple[int, ...]]:
