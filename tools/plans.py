@@ -11,12 +11,12 @@ import itertools
 import json
 import sys
 
-from helpers.planner.splits import keep, splits
+from helpers.planner.splits import GALAXIES, keep, splits
 from helpers.planner.whole import Plan, plan
 from helpers.show.planned import PLANS
 
-SYSTEMS = ("n150", "n300", "t3000", "galaxy", "galaxy_torus", "quietbox2", "p150x8", "bh_galaxy")
-SPLIT = ("t3000", "galaxy", "galaxy_torus", "quietbox2", "p150x8", "bh_galaxy")
+SYSTEMS = ("n150", "n300", "n300x2", "t3000", "galaxy", "galaxy_torus", "quietbox2", "p150x8", "bh_galaxy")
+SPLIT = ("t3000", "galaxy", "galaxy_torus", "quietbox2", "p150x8", "bh_galaxy", *GALAXIES)
 FRAMES = (19, 49, 85, 163)
 SIZES = (dict(height=288, width=512), dict(height=480, width=848))
 

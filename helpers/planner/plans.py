@@ -11,8 +11,6 @@ guidance's two passes.
 """
 
 import contextlib
-from concurrent.futures import ThreadPoolExecutor
-from itertools import zip_longest
 
 import torch
 import ttnn
@@ -62,17 +60,15 @@ def dry_run(
 
 
 def dry_runs(system: str) -> list[Need]:
-    """All parts, in both formats where they have them, in two fresh processes at once, which share them in turn."""
+    """All parts, in both formats where they have them, in one fresh process."""
     wanted = [
         (part, check(system, part, None, None, dtype))
         for part in TITLES
         for dtype in FORMATS
         if (part, dtype) != ("vae", "bfloat8_b")
     ]
-    halves = wanted[::2], wanted[1::2]
-    with contextlib.redirect_stdout(None), ThreadPoolExecutor(len(halves)) as pool:
-        found = pool.map(lambda half: run_on(system, all_planned, half, numerics=False), halves)
-        return [need for pair in zip_longest(*found) for need in pair if need is not None]
+    with contextlib.redirect_stdout(None):
+        return run_on(system, lambda mesh: [planned(mesh, *one) for one in wanted], numerics=False)
 
 
 def table(needs: list[Need]) -> str:
@@ -116,10 +112,6 @@ def planned(mesh, part: str, request: dict) -> Need:
     """dry_run's on an open mesh"""
     weights = Shapes(shapes(part)) if part in OURS else None
     return measure(mesh, part, weights, REAL[part], request, LOADERS[part])
-
-
-def all_planned(mesh, requests: list[tuple[str, dict]]) -> list[Need]:
-    return [planned(mesh, *request) for request in requests]
 
 
 def shapes(part: str) -> dict[str, tuple[int, ...]]:

@@ -12,7 +12,7 @@ true that is shows where both ends were recorded: resharded from a Galaxy's 8 to
 import dataclasses
 from collections import Counter
 
-from helpers.planner.calls import Call, Operand, Recording, recorded
+from helpers.planner.calls import Call, Calls, Operand, Recording, recorded
 from helpers.planner.predict import Pass
 from ttnn_emulator.memory import TILE
 from ttnn_emulator.systems import find_system
@@ -25,24 +25,32 @@ def padded(tokens: int, sp: int) -> int:
     return -(-tokens // (sp * TILE)) * sp * TILE
 
 
-def resharded(found: Recording, sp: int, tokens: int = TOKENS) -> Recording:
-    """A recording of Mochi's denoiser for another number of chips along sp, and for another number of tokens.
+def spread(calls: Calls, axis: int, sp: tuple[int, int], tokens: tuple[int, int] = (TOKENS, TOKENS)) -> Calls:
+    """Calls of Mochi's denoiser for another number of chips along sp, that `axis` of the mesh, and of tokens.
 
-    Raises ValueError where the recording's rows cannot be told from its other dimensions.
+    sp, tokens: before and after. Raises ValueError where the calls' rows cannot be told from their other dimensions.
     """
-    before, after = padded(TOKENS, found.sp), padded(tokens, sp)
-    rows = {before // found.sp: after // sp, before: after}
+    before, after = map(padded, tokens, sp)
+    rows = {before // sp[0]: after // sp[1], before: after}
     if rows.keys() & {3072, 1536, 768, 4096, 2048, 1024, 256, 128}:
-        raise ValueError(f"{before // found.sp} rows a chip could be a width. Record the program with another size.")
-    change = lambda calls: Counter({moved(call, rows, found, sp): times for call, times in calls.items()})
+        raise ValueError(f"{before // sp[0]} rows a chip could be a width. Record the program with another size.")
+    found = Counter()
+    for call, times in calls.items():
+        found[moved(call, rows, axis, sp[1])] += times
+    return found
+
+
+def resharded(found: Recording, sp: int, tokens: int = TOKENS) -> Recording:
+    """A recording of Mochi's denoiser for another number of chips along sp, and of tokens. Raises as spread does."""
+    change = lambda calls: spread(calls, found.sp_axis, (found.sp, sp), (TOKENS, tokens))
     shape = tuple(sp if axis == found.sp_axis else length for axis, length in enumerate(found.shape))
     return dataclasses.replace(found, shape=shape, first=change(found.first), block=change(found.block))
 
 
-def moved(call: Call, rows: dict[int, int], found: Recording, sp: int) -> Call:
+def moved(call: Call, rows: dict[int, int], axis: int, sp: int) -> Call:
     change = lambda o: dataclasses.replace(o, shape=tuple(rows.get(length, length) for length in o.shape))
     inputs, outputs = tuple(map(change, call.inputs)), tuple(map(change, call.outputs))
-    is_weight = "all_gather" in call.op and call.option("cluster_axis") == found.sp_axis and inputs == call.inputs
+    is_weight = "all_gather" in call.op and call.option("cluster_axis") == axis and inputs == call.inputs
     if is_weight:  # cut over sp to save memory, and gathered before it is used
         inputs = (part_of(inputs[0], outputs[0], sp), *inputs[1:])
     return dataclasses.replace(call, inputs=inputs, outputs=outputs)

@@ -1,6 +1,7 @@
 """Every way to split Mochi's denoiser over a system: how many chips along tp, how many along sp.
 
     print(table(splits("galaxy")))         # a dry run for each way, some ten seconds each
+    print(table(splits("4 galaxies")))     # 128 chips, wired among each other as inside one
     best(kept("galaxy"))                   # of what was worked out before (tools/plans.py), at once
 
 More chips along tp mean less weights and heads on each and larger sums; more along sp, fewer tokens on each and more
@@ -10,12 +11,15 @@ keys and values to hand round. Seconds are predicted as in predict.py.
 import json
 from dataclasses import asdict, dataclass
 
+from helpers.mochi.pipeline import PATCH, PER_LATENT, PER_LATENT_SIDE
 from helpers.planner.calls import FOLDER
 from helpers.planner.memory import REAL, aligned, dry_run, gigabytes
 from helpers.planner.predict import Pass
-from ttnn_emulator.systems import find_system
+from helpers.planner.scale import spread
+from ttnn_emulator.systems import System, find_system
 
 KEPT = FOLDER / "splits.json"
+GALAXIES = {"2 galaxies": 2, "4 galaxies": 4}  # too many chips for one process: a Galaxy's calls, on more along sp
 
 
 @dataclass(frozen=True)
@@ -26,7 +30,7 @@ class Split:
     tp: int
     sp: int
     peak: int | None  # None where it does not fit, or cannot be split so
-    why: str  # not; "" where it can
+    why: str  # not, or what else there is to say
     seconds: dict[str, float]  # "chips", "host", and of the chips' those that they wait for "links"; predicted
 
     @property
@@ -36,25 +40,38 @@ class Split:
 
 
 def splits(system: str, *, frames: int = 163, height: int = 480, width: int = 848) -> list[Split]:
-    """Each way that ttnn lays a mesh over the system's wires, in the order of tp.
+    """Each way that ttnn lays a mesh over the system's wires, in the order of tp; of GALAXIES those of one, longer.
 
     Raises ValueError for an unknown system and for a video that Mochi cannot make.
     """
-    return [split(system, *way, dict(frames=frames, height=height, width=width)) for way in find_system(system).splits]
+    size = dict(frames=frames, height=height, width=width)
+    return [split(system, tp, sp * GALAXIES.get(system, 1), size) for tp, sp in one_of(system).splits]
+
+
+def one_of(system: str) -> System:
+    """The system, or one of several Galaxies"""
+    return find_system("galaxy" if system in GALAXIES else system)
+
+
+def tokens(frames: int, height: int, width: int) -> int:
+    side = PER_LATENT_SIDE * PATCH
+    return ((frames - 1) // PER_LATENT + 1) * (height // side) * (width // side)
 
 
 def split(system: str, tp: int, sp: int, size: dict[str, int]) -> Split:
-    heads = REAL["transformer"]["num_attention_heads"]
+    heads, times = REAL["transformer"]["num_attention_heads"], GALAXIES.get(system, 1)
     if heads % tp:
         return Split(system, tp, sp, None, f"{heads} heads over {tp}", {})
-    name = f"{system}:{tp}x{sp}"
-    need = dry_run(name, "transformer", **size)
+    one = find_system(f"{one_of(system).name}:{tp}x{sp // times}")
+    need = dry_run(one.name, "transformer", **size)
     if not need.fits:
         return Split(system, tp, sp, None, "does not fit", {})
-    once = Pass.of(need.calls, find_system(name))
-    waiting = sum(times * call.seconds() for call, times in once.times if call.bound == "links")
+    calls = need.calls if times == 1 else spread(need.calls, one.axes["sp"], (sp // times, sp), (tokens(**size),) * 2)
+    once = Pass.of(calls, one, shape=(tp, sp))  # each Galaxy has a host of its own
+    waiting = sum(n * call.seconds() for call, n in once.times if call.bound == "links")
     seconds = {"chips": once.device(), "host": once.host(), "links": waiting / once.pace("mid")}
-    return Split(system, tp, sp, need.peak, "", {kind: round(s, 4) for kind, s in seconds.items()})
+    why = "" if times == 1 else "GB: at most, as on one"
+    return Split(system, tp, sp, need.peak, why, {kind: round(s, 4) for kind, s in seconds.items()})
 
 
 def kept(system: str) -> list[Split]:

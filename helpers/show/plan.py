@@ -7,7 +7,7 @@ from helpers.planner import rates
 from helpers.planner.cost import KINDS
 from helpers.planner.predict import Pass
 from helpers.planner.scale import TOKENS, denoising
-from helpers.planner.splits import Split
+from helpers.planner.splits import Split, one_of
 from helpers.planner.whole import Plan
 from helpers.show import COLOURS, HATCHES, INK, signed
 from ttnn_emulator.systems import System, find_system
@@ -166,7 +166,6 @@ def split_ways(ways: list[Split], chosen: Split) -> Figure:
     Of the chips' seconds those in which they wait for links are hatched; a line stands where the host is done. The
     chosen way is in full colour, and the title says it in numbers.
     """
-    system = find_system(chosen.system)
     figure, (left, right) = plt.subplots(1, 2, figsize=(9, 1.5 + 0.45 * len(ways)), sharey=True, layout="constrained",
                                          width_ratios=(1, 2))  # fmt: skip
     for place, way in enumerate(ways):
@@ -180,7 +179,7 @@ def split_ways(ways: list[Split], chosen: Split) -> Figure:
         right.barh(place, waits, left=way.seconds["chips"] - waits, color=COLOURS[2], hatch="//", ec="white",
                    alpha=strong, height=0.6)  # fmt: skip
         right.plot([way.seconds["host"]] * 2, [place - 0.4, place + 0.4], color=INK, lw=2.5, alpha=strong)
-    left.axvline(system.dram_bytes / 1e9, color=COLOURS[5], ls="--", lw=2)
+    left.axvline(one_of(chosen.system).dram_bytes / 1e9, color=COLOURS[5], ls="--", lw=2)
     left.set(yticks=range(len(ways)), yticklabels=[f"tp {way.tp}, sp {way.sp}" for way in ways])
     left.set(xlabel="GB at most; dashes: what a chip has", ylim=(len(ways) - 0.5, -0.5))
     right.set(xlabel="seconds of a pass, predicted; hatched: waiting for links; line: the host", xlim=(0, None))
@@ -190,5 +189,5 @@ def split_ways(ways: list[Split], chosen: Split) -> Figure:
     if chosen.peak:
         chips, links, host = (chosen.seconds[kind] for kind in ("chips", "links", "host"))
         said = f"chips {chips:.2f} s, {links:.2f} of them waiting for links; host {host:.2f} s"
-    figure.suptitle(f"{system}, tp {chosen.tp} x sp {chosen.sp}: {said}", fontsize=12)
+    figure.suptitle(f"{chosen.system}, tp {chosen.tp} x sp {chosen.sp}: {said}", fontsize=12)
     return signed(figure, PREDICTED)
