@@ -21,7 +21,8 @@ def test_hours_are_counted():
     task = "### Exercise {} · one\n\n*Difficulty {} of 5 · importance 1 of 5 · 9 minutes{}.* Do it."
     notebook = v4.new_notebook(cells=[
         v4.new_markdown_cell("word " * 378 + "12 34 - **bold** `code_too`"),  # numbers and marks are no words
-        v4.new_code_cell("a = predict('x', ...)\n\n\nb = 2  # two lines, not four\n# read as ten more words, as it is text and not code"),
+        v4.new_code_cell("a = predict('x', ...)\n\n\nb = 2  # two lines, not four"),
+        v4.new_code_cell("# read as eleven more words, as it is text and no code"),
         v4.new_markdown_cell(task.format(1, 4, "")),
         v4.new_markdown_cell(task.format(2, 5, "; leave it for later if you like")),
     ])  # fmt: skip
