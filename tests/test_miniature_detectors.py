@@ -19,7 +19,7 @@ from helpers.world.draw import Canvas
 from helpers.world.scenes import COLOURS, SCENES, held_out, render, sample
 from training.mochi.evaluate import ASPECTS, fixed_clips, judge
 
-COUNT = 250 if WEEKLY else 120  # clips
+COUNT = 250 if WEEKLY else 100  # clips
 
 
 @pytest.fixture(scope="module")

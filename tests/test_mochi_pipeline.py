@@ -309,7 +309,7 @@ def test_the_real_models_sizes():
     assert count(shapes) - 32128 * 4096 == pytest.approx(4.76e9, rel=0.001)  # one matrix has two names
 
 
-REAL_BLOCK = dict(num_attention_heads=24, attention_head_dim=128, pooled_projection_dim=1536, num_layers=8)
+HALF_AS_WIDE = dict(num_attention_heads=12, attention_head_dim=128, pooled_projection_dim=768, num_layers=10)
 
 
 def resident(name: str) -> int:
@@ -328,12 +328,12 @@ def most_held(mesh, folder):
 
 
 def test_loading_never_holds_the_whole_model(tmp_path):
-    """Blocks of the real width, in a dry run: what is on the chips is not held here."""
+    """Blocks of half the real width, in a dry run: what is on the chips is not held here."""
     with torch.device("meta"):
-        model = MochiTransformer3DModel(**REAL_BLOCK).to(torch.bfloat16)
+        model = MochiTransformer3DModel(**HALF_AS_WIDE).to(torch.bfloat16)
     model = model.to_empty(device="cpu")  # its size matters, and drawing values takes half a minute
     model.save_pretrained(tmp_path / "transformer", max_shard_size="500MB")
     largest = 2 * sum(p.numel() for p in model.transformer_blocks[0].parameters())
     whole = 2 * sum(p.numel() for p in model.parameters())
     del model
-    assert run_on("galaxy", most_held, tmp_path, numerics=False) <= 1.5 * largest + 0.5e9 < whole / 2
+    assert run_on("galaxy", most_held, tmp_path, numerics=False) <= 1.5 * largest + 0.3e9 < whole / 2

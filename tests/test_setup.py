@@ -239,15 +239,14 @@ def other_folder(toy):
     toy.folder = toy.folder.rename(toy.folder.with_name("moved"))
 
 
-@pytest.mark.parametrize(
-    "damage", [delete_a_file, dead_interpreter, half_finished, other_lock, other_folder, driver_comes]
-)
-def test_heals(toy, damage):
+def test_heals(toy):
+    """One damage after the other; each finds what the last one left, healed."""
     toy.setup()
-    damage(toy)
-    code, out, _ = toy.setup()
-    assert code == 0 and "setup: done" in out and toy.runs()
-    assert toy.setup() == (0, "", [])
+    for damage in (delete_a_file, dead_interpreter, half_finished, other_lock, driver_comes, other_folder):
+        damage(toy)
+        code, out, _ = toy.setup()
+        assert code == 0 and "setup: done" in out and toy.runs(), damage.__name__
+        assert toy.setup() == (0, "", []), damage.__name__
 
 
 def test_killed_midway(toy):

@@ -3,11 +3,13 @@
 import json
 import subprocess
 import sys
+from collections import Counter
 
 import pytest
 
 from helpers.mesh import run_on
 from helpers.planner import splits
+from helpers.planner.scale import spread
 from helpers.planner.splits import Split
 from helpers.tensors import shard
 from ttnn_emulator.systems import find_system
@@ -57,6 +59,35 @@ def test_more_along_tp_means_more_waiting_for_links(small):
     assert waits == sorted(waits) and waits[-1] > 3 * waits[0]
 
 
+def test_calls_spread_over_more_chips_are_those_of_more_chips(small):
+    """From four along sp to two, each beside two along tp: all calls, but for what attention chooses by its rows."""
+
+    def told(calls):
+        found = Counter()
+        for call, times in calls.items():
+            is_attention = "attention" in call.op
+            options = [(k, v) for k, v in call.options if not (is_attention and k in ("grid", "k_chunk"))]
+            found[call.op, call.inputs, call.outputs[:2] if is_attention else call.outputs, *options] += times
+        return found
+
+    size = dict(frames=31, height=288, width=512)
+    four, two = (splits.dry_run(name, "transformer", config=splits.REAL["transformer"], **size).calls
+                 for name in ("t3000:2x4", "n300x2:2x2"))  # fmt: skip
+    made = spread(four, 1, (4, 2), (splits.tokens(**size),) * 2)
+    assert told(made) == told(two) and told(four) != told(two)
+
+
+def test_more_galaxies_are_one_with_more_along_sp(small):
+    """Fewer tokens a chip, as much to hand round, and each its own host."""
+    size = dict(frames=85, height=480, width=848)
+    one, four = splits.split("galaxy", 4, 8, size), splits.split("4 galaxies", 4, 32, size)
+    assert (four.tp, four.sp, four.peak) == (4, 32, one.peak) and "at most" in four.why
+    assert four.seconds["host"] == one.seconds["host"]
+    assert 0.25 * one.seconds["chips"] < four.seconds["chips"] < 0.8 * one.seconds["chips"]
+    assert four.seconds["links"] / four.seconds["chips"] > 1.5 * one.seconds["links"] / one.seconds["chips"]
+    assert splits.split("2 galaxies", 32, 2, size).why == "24 heads over 32"
+
+
 def test_what_cannot_be_split_says_why():
     way = splits.split("galaxy", 32, 1, dict(frames=163, height=480, width=848))
     assert (way.peak, way.total, way.why) == (None, None, "24 heads over 32")
@@ -77,14 +108,17 @@ def test_the_best_is_the_quickest_that_fits():
 def test_what_is_kept_is_of_all_ways():
     rows = json.loads(splits.KEPT.read_text())
     for system in dict.fromkeys(row["system"] for row in rows):
-        assert [(way.tp, way.sp) for way in splits.kept(system)] == find_system(system).splits
+        times = splits.GALAXIES.get(system, 1)
+        there = [(tp, times * sp) for tp, sp in splits.one_of(system).splits]
+        assert [(way.tp, way.sp) for way in splits.kept(system)] == there
     with pytest.raises(ValueError, match="No splits of n150 are kept"):
         splits.kept("n150")
 
 
 @pytest.mark.weekly("half a minute of dry runs")
-def test_a_galaxy_is_kept_as_it_comes_out():
-    for way, now in zip(splits.kept("galaxy"), splits.splits("galaxy"), strict=True):
+@pytest.mark.parametrize("system", ["galaxy", "4 galaxies"])
+def test_it_is_kept_as_it_comes_out(system):
+    for way, now in zip(splits.kept(system), splits.splits(system), strict=True):
         assert (way.peak, way.why) == (now.peak, now.why) and way.seconds == pytest.approx(now.seconds)
 
 
