@@ -20,7 +20,7 @@ def row_of(**wanted):
 
 def test_every_system_length_and_size_is_there():
     assert len(ROWS) == len(SYSTEMS) * len(FRAMES) * len(SIZES)
-    assert {row["system"] for row in ROWS if row["peak"] is None} == {"n150", "n300"}
+    assert {row["system"] for row in ROWS if row["peak"] is None} == {"n150", "n300", "n300x2"}
 
 
 def test_what_is_kept_is_what_a_plan_says_today():
@@ -58,13 +58,15 @@ def test_splits_are_turned_over_system_by_system():
     live = Splits()
     assert live.way.value == splits.best(splits.kept("galaxy"))
     said = live.draw().get_suptitle()
-    assert said == "galaxy 4x8, tp 1 x sp 32: chips 3.10 s, 2.42 of them waiting for links; host 3.13 s"
+    assert said == "galaxy, tp 1 x sp 32: chips 3.10 s, 2.42 of them waiting for links; host 3.13 s"
     before = live.picture.value
     live.way.index = 3
-    assert live.draw().get_suptitle() == "galaxy 4x8, tp 32 x sp 1: 24 heads over 32" and live.picture.value != before
+    assert live.draw().get_suptitle() == "galaxy, tp 32 x sp 1: 24 heads over 32" and live.picture.value != before
+    live.system.value = "4 galaxies"
+    assert live.draw().get_suptitle().startswith("4 galaxies, tp 1 x sp 128: ")
     live.system.value = "t3000"
     figure = live.draw()
-    assert figure.get_suptitle().startswith("t3000 2x4, tp 1 x sp 8: chips 6.58 s, 1.08")
+    assert figure.get_suptitle().startswith("t3000, tp 1 x sp 8: chips 6.58 s, 1.08")
     left, right = figure.axes
     assert [label.get_text() for label in left.get_yticklabels()] == [f"tp {n}, sp {8 // n}" for n in (1, 2, 4, 8)]
     work, waits = (patch.get_width() for patch in right.patches[:2])
