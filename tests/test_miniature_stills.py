@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from conftest import WEEKLY
 from diffusers import AutoencoderKL, StableDiffusion3Pipeline
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 
 from helpers.world.prompts import caption, vocabulary
 from helpers.world.scenes import SCENES, render, sample
@@ -18,7 +18,7 @@ from training.loop import Place, optimizer_for
 from training.mochi.autoencoder import training_clips
 from training.optimizer import Muon
 from training.parts import TOKENS
-from training.stills import again
+from training.stills import again, sharper
 from training.stills import evaluate as figures
 from training.stills.card import card
 from training.stills.frames import OneFrame, load_frames, statistics, tokenize
@@ -381,3 +381,45 @@ def test_only_a_finished_folder_learns_on(tmp_path, capsys):
     with pytest.raises(SystemExit):
         again.main([str(tmp_path)])
     assert "is no finished folder: it has no training.json" in capsys.readouterr().err
+
+
+# --- the decoder alone -----------------------------------------------------------------------------
+
+
+def vae_of(folder):
+    return load_file(folder / "vae" / "diffusion_pytorch_model.safetensors")
+
+
+def test_a_decoder_learns_on_and_nothing_else(smoke, tmp_path, capsys):
+    folders = [shutil.copytree(smoke[1], tmp_path / name) for name in ("one", "other")]
+    asked = [*map(str, folders), "--minutes", "0.03", "--run", str(tmp_path / "run")]
+    before = vae_of(folders[0])
+    assert sharper.main([*asked, "--stop-after", "0"]) == 0 and "stopped in between" in capsys.readouterr().out
+    assert all(torch.equal(value, vae_of(folders[0])[name]) for name, value in before.items())
+    assert sharper.main(asked) == 0 and capsys.readouterr().out.endswith("done\n")
+    after, other = map(vae_of, folders)
+    changed = {name for name, value in before.items() if not torch.equal(value, after[name])}
+    assert changed and all(name.startswith("decoder.") for name in changed), "the latents stay what they are"
+    assert any(name.startswith("decoder.conv_out") for name in changed)
+    assert all(torch.equal(value, other[name]) and value.dtype == before[name].dtype for name, value in after.items())
+    for folder in folders:
+        stages = json.loads((folder / "training.json").read_text())["stages"]
+        assert stages["decoder, again"]["steps"] > 0 and stages["transformer"]["steps"] > 0
+    vae = AutoencoderKL.from_pretrained(folders[1] / "vae", torch_dtype=torch.float32)
+    latents = torch.randn(1, 16, 6, 4)
+    assert torch.isfinite(vae.decode(latents).sample).all()
+
+
+def test_a_decoder_is_not_given_to_latents_that_it_does_not_know(smoke, tmp_path, capsys):
+    one, other = (shutil.copytree(smoke[1], tmp_path / name) for name in ("one", "other"))
+    weights = vae_of(other)
+    weights["encoder.conv_in.weight"] = weights["encoder.conv_in.weight"] + 0.5
+    save_file(weights, other / "vae" / "diffusion_pytorch_model.safetensors")
+    for folders, sentence in (
+        ((one, other), f"{other} has another autoencoder than {one}"),
+        ((one, tmp_path), f"{tmp_path} is no finished folder"),
+    ):
+        with pytest.raises(SystemExit):
+            sharper.main([*map(str, folders), "--run", str(tmp_path / "run")])
+        assert sentence in capsys.readouterr().err
+    assert not (tmp_path / "run").exists()
