@@ -84,10 +84,10 @@ Licence: Apache-2.0.
 """
 
 
-STAGES = ("autoencoder", "reader", "unet", "motion", "together")
+STAGES = ("autoencoder", "reader", "unet", "motion", "together", "decoder, again")
 FROZEN = "Each stage stays as it was while the next one learns."
 TOGETHER = (
-    "Each stage stays as it was while the next one learns; in the last, UNet and motion modules learn on together."
+    "Each stage stays as it was while the next one learns; in `together` UNet and motion modules learn on as one."
 )
 
 
