@@ -15,9 +15,10 @@ import ttnn
 import ttnn.decorators
 
 from ttnn_emulator import complexes, padding, transfers
-from ttnn_emulator.memory import Memory, Shards, kept_as, unknown_values
+from ttnn_emulator.memory import Memory, kept_as, unknown_values
 from ttnn_emulator.options import strict
 from ttnn_emulator.per_chip import maker, of_one_value_each, per_chip, stand_in
+from ttnn_emulator.shards import Shards
 from ttnn_emulator.systems import System
 from ttnn_emulator.wires import Mesh, Wires
 
@@ -174,8 +175,7 @@ class Emulator:
         ttnn's preparation of them is slow, and the same for all chips. So it runs once, on stand-ins.
         """
         prepare = op.preprocess_golden_function_inputs or ttnn.decorators.default_preprocess_golden_function_inputs
-        firsts = [values.distinct[0] for values in shards.values()]
-        stand_ins = [stand_in(number, first.shape, first.dtype) for number, first in enumerate(firsts)]
+        stand_ins = [stand_in(number, values.shape, values.dtype) for number, values in enumerate(shards.values())]
         self._stand_ins = dict(zip(shards, stand_ins))
         try:
             golden_args, golden_kwargs = prepare(args, kwargs)
@@ -227,6 +227,7 @@ def over_mesh(op, args, kwargs, shards, wires: Wires, device) -> list[Shards]:
     return [Shards.of(values) for values in (result if isinstance(result, tuple) else (result,))]
 
 
+@functools.cache
 def on_copies(op):
     """The golden function of an op that may write over its inputs, or needs their gradients."""
 
@@ -243,11 +244,11 @@ def in_one_precision(shards: dict, outputs: list[ttnn.Tensor]) -> dict:
 
     torch multiplies no matrices of two dtypes, and what is asked for in float32 must not be computed in bfloat16.
     """
-    dtypes = [values.distinct[0].dtype for values in shards.values()] + [kept_as(tensor.dtype) for tensor in outputs]
+    dtypes = [values.dtype for values in shards.values()] + [kept_as(tensor.dtype) for tensor in outputs]
     if torch.float32 not in dtypes or torch.bfloat16 not in dtypes:
         return shards
     widened = lambda value: value.float() if value.dtype == torch.bfloat16 else value
-    return {key: values.map(widened) for key, values in shards.items()}
+    return {key: values.elementwise(widened) for key, values in shards.items()}
 
 
 def no_golden(op) -> str:

@@ -6,40 +6,15 @@ and die with the buffer: freed by ttnn, or its place reused, and the values go t
 
 import functools
 import math
-from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import torch
 import ttnn
 
+from ttnn_emulator.shards import Shards
+
 TILE = 32
 SWEEP_BYTES = 64 * 2**20  # look for freed buffers when so much has come on top, and no less than was held
-
-
-@dataclass
-class Shards:
-    """What the chips of a tensor hold. Chips that hold the same share one value: it is kept and computed with once."""
-
-    distinct: list[torch.Tensor]
-    which: tuple[int, ...]  # for each chip, row by row through the mesh, the place of its value in `distinct`
-
-    @classmethod
-    def of(cls, values: list[torch.Tensor]) -> "Shards":
-        """From one value per chip. Those that are the same object are shared."""
-        distinct = {id(value): value for value in values}
-        number = dict(zip(distinct, range(len(distinct))))
-        return cls(list(distinct.values()), tuple(number[id(value)] for value in values))
-
-    def __iter__(self) -> Iterator[torch.Tensor]:
-        """One value per chip."""
-        return (self.distinct[number] for number in self.which)
-
-    def map(self, function: Callable[[torch.Tensor], torch.Tensor]) -> "Shards":
-        return Shards([function(value) for value in self.distinct], self.which)
-
-    @property
-    def num_bytes(self) -> int:
-        return sum(value.nbytes for value in self.distinct)
 
 
 @dataclass
@@ -71,7 +46,7 @@ class Memory:
         if len(coords) < len(shards.which):  # one of ttnn.get_device_tensors
             value_at = dict(zip(map(tuple, shadow.coords or ttnn.MeshCoordinateRange(shadow.device.shape)), shards))
             shards = Shards.of([value_at[tuple(coord)] for coord in coords])
-        if shape == shards.distinct[0].shape:
+        if shape == shards.shape:
             return shards
         padded = tuple(tensor.padded_shape)
         return shards.map(lambda value: as_shape(value, tuple(shape), padded))  # a view of another shape
@@ -85,14 +60,14 @@ class Memory:
 
         Raises RuntimeError where a value's shape is not the tensor's.
         """
-        for shape in {value.shape for value in shards.distinct}:
+        for shape in shards.shapes:
             if tensor.shape != shape:
                 wanted, got = tuple(tensor.shape), tuple(shape)
                 raise RuntimeError(f"ttnn made a tensor of shape {wanted}, its golden function {got}")
         if 0 in tuple(tensor.shape):
             return  # it has no bytes, so another tensor may lie at its address; see `nothing`
         dtype, device = tensor.dtype, tensor.device()
-        shards = shards.map(lambda value: rounded(value, dtype))
+        shards = shards.elementwise(lambda value: rounded(value, dtype))
         place = (device.id(), tensor.memory_config().buffer_type, tensor.buffer_address())
         self._forget(self._at.get(place))
         self._at[place] = tensor.buffer_unique_id()
@@ -105,7 +80,7 @@ class Memory:
     def padding(self, tensor: ttnn.Tensor) -> float | None:
         """What stands in the padding of a tensor's tiles, where it is one number and known."""
         shadow = self._shadows.get(tensor.buffer_unique_id()) if tensor.is_allocated() else None
-        if shadow is None or math.prod(tensor.shape) != shadow.shards.distinct[0].numel():  # a view of less
+        if shadow is None or math.prod(tensor.shape) != math.prod(shadow.shards.shape):  # a view of less
             return None
         return shadow.padding
 
@@ -127,7 +102,7 @@ class Memory:
 
     def num_bytes(self) -> int:
         """Bytes that the values take on this computer, values shared by several chips counted once."""
-        values = {id(value): value for shadow in self._shadows.values() for value in shadow.shards.distinct}
+        values = {id(value): value for shadow in self._shadows.values() for value in shadow.shards.kept}
         return sum(value.nbytes for value in values.values())
 
     def forget_device(self, device: ttnn.MeshDevice) -> None:

@@ -1,11 +1,12 @@
 """A golden function chip by chip: called once for all chips that hold the same in every input."""
 
 import functools
+import math
 import operator
 
 import torch
 
-from ttnn_emulator.memory import Shards
+from ttnn_emulator.shards import Shards
 
 
 @functools.lru_cache(1024)
@@ -14,16 +15,42 @@ def stand_in(number: int, shape: torch.Size, dtype: torch.dtype) -> torch.Tensor
     return torch.empty(shape, dtype=dtype, device="meta")
 
 
+# From so many calls on, and up to so many numbers of a chip, one call for all is quicker than one for each.
+AT_ONCE_FROM, AT_ONCE_UP_TO = 8, 2**18
+one_by_one = set()  # golden functions that torch.vmap refuses
+
+
 def per_chip(golden, arguments, inputs: list[Shards], num_chips: int) -> list[Shards]:
-    """Each output on all chips; the golden function is called once for chips that hold the same in every input."""
+    """Each output on all chips; the golden function is called once for chips that hold the same in every input.
+
+    Small calls are made at once, on stacked values: torch takes longer to be called than for what there is to do.
+    """
     numbers, which = joined(tuple(shards.which for shards in inputs)) if inputs else ([()], (0,) * num_chips)
-    calls = [arguments([shards.distinct[number] for shards, number in zip(inputs, row)]) for row in numbers]
-    values = [value for shards in inputs for value in shards.distinct]
+    small = len(numbers) >= AT_ONCE_FROM and sum(math.prod(shards.shape) for shards in inputs) <= AT_ONCE_UP_TO
+    small = small and golden not in one_by_one
+    stacked = [shards.rows(places) for shards, places in zip(inputs, zip(*numbers))] if small else []
+    values = [value for shards in inputs for value in shards.kept]
     versions = [value._version for value in values]
-    results = [golden(*args, **kwargs) for args, kwargs in calls]
+    stacks = at_once(golden, arguments, stacked) if small else None
+    if stacks is None:
+        rows = ([shards.distinct[number] for shards, number in zip(inputs, row)] for row in numbers)
+        results = (torch_tensors_in(of_one_value_each(golden, arguments, row)) for row in rows)
+        outputs = [Shards(list(output), which) for output in zip(*results)]
+    else:
+        outputs = [Shards(None, which, stack) for stack in stacks]
     if versions != [value._version for value in values]:
         raise RuntimeError("it wrote over its inputs")
-    return [Shards(list(values), which) for values in zip(*map(torch_tensors_in, results))]
+    return outputs
+
+
+def at_once(golden, arguments, rows: list[tuple[torch.Tensor, int | None]]) -> tuple[torch.Tensor, ...] | None:
+    """Each output of all rows, stacked, by one call; None where torch cannot do that, which is remembered."""
+    call = lambda *row: tuple(torch_tensors_in(of_one_value_each(golden, arguments, row)))
+    try:
+        return torch.vmap(call, in_dims=tuple(dim for _, dim in rows))(*(value for value, _ in rows))
+    except Exception:  # it looks at values, draws numbers, writes in place; or is wrong, and says so chip by chip too
+        one_by_one.add(golden)
+        return None
 
 
 def of_one_value_each(golden, arguments, row: list[torch.Tensor]):

@@ -6,7 +6,8 @@ import torch
 import ttnn
 
 from ttnn_emulator import padding
-from ttnn_emulator.memory import Memory, Shards
+from ttnn_emulator.memory import Memory
+from ttnn_emulator.shards import Shards
 
 
 def host_values(tensor: ttnn.Tensor) -> Shards:

@@ -1,0 +1,107 @@
+"""A golden function for many chips: at once on stacked values, or one by one, with the same result."""
+
+import pytest
+import torch
+
+from ttnn_emulator import per_chip as module
+from ttnn_emulator.per_chip import per_chip
+from ttnn_emulator.shards import Shards
+
+
+def shards(count: int, *shape: int, each: int = 1) -> Shards:
+    """So many different values, each on `each` chips one after the other."""
+    values = [torch.randn(shape) for _ in range(count)]
+    return Shards.of([value for value in values for _ in range(each)])
+
+
+def outcome(golden, *inputs: Shards, chips: int = 32) -> list[list[torch.Tensor]]:
+    """Of each output the values by chip, at once if that can be; then the same one by one, which must be equal."""
+    arguments = lambda row: (row, {})
+    found = [list(output) for output in per_chip(golden, arguments, list(inputs), chips)]
+    rows = zip(*map(list, inputs))
+    wanted = [module.torch_tensors_in(golden(*row)) for row in rows]
+    for output, want in zip(found, zip(*wanted), strict=True):
+        assert all(torch.equal(a, b) for a, b in zip(output, want, strict=True))
+    return found
+
+
+@pytest.fixture
+def calls(monkeypatch):
+    """A list of the shapes that golden functions are called with."""
+    monkeypatch.setattr(module, "one_by_one", set())
+    return []
+
+
+def counted(calls, function):
+    def golden(*values):
+        calls.append(tuple(values[0].shape))
+        return function(*values)
+
+    return golden
+
+
+def test_small_calls_are_made_at_once(calls):
+    """Tokens over eight chips and columns over four: 32 different products, one call; it sees one chip's shapes."""
+    x, w = shards(8, 1, 1, 5, 7, each=4), Shards.of([value for _ in range(8) for value in W])
+    per_chip(counted(calls, torch.matmul), lambda row: (row, {}), [x, w], 32)
+    assert calls == [(1, 1, 5, 7)]
+    found = outcome(torch.matmul, x, w)
+    assert len({id(value) for value in found[0]}) == 32
+
+
+W = [torch.randn(1, 1, 7, 3) for _ in range(4)]
+
+
+def test_one_value_for_all_and_several_outputs(calls):
+    x, scale = shards(16, 3, 5, each=2), shards(1, 5, each=32)
+    first, second = outcome(lambda x, s: (x * s, [x.sum(-1), s + x][1]), x, scale)
+    assert first[0] is first[1] and first[1] is not first[2] and second[31].shape == (3, 5)
+
+
+def test_few_or_large_calls_stay_single(calls):
+    per_chip(counted(calls, torch.sin), lambda row: (row, {}), [shards(4, 3, 5, each=8)], 32)
+    assert len(calls) == 4
+    calls.clear()
+    per_chip(counted(calls, torch.sin), lambda row: (row, {}), [shards(8, 300, 1000, each=4)], 32)
+    assert len(calls) == 8
+
+
+@pytest.mark.parametrize(
+    "function",
+    [
+        lambda x: x if x.sum().item() > 0 else -x,
+        lambda x: torch.from_numpy(x.numpy() + 1),
+        lambda x: x[x > 0].sum(),
+    ],
+)
+def test_what_looks_at_values_is_called_chip_by_chip_and_remembered(calls, function):
+    golden = counted(calls, function)
+    x = shards(8, 3, 5, each=4)
+    per_chip(golden, lambda row: (row, {}), [x], 32)
+    assert golden in module.one_by_one and len(calls) == 1 + 8
+    outcome(golden, x)
+    assert len(calls) == 1 + 8 + 8 + 32, "it is not tried at once again"
+
+
+def test_no_random_numbers_are_shared(calls):
+    torch.manual_seed(3)
+    (values,) = per_chip(lambda x: x + torch.rand(3), lambda row: (row, {}), [shards(8, 3, each=4)], 32)
+    assert len({tuple((a - b).tolist()) for a, b in zip(values.distinct, values.distinct[1:])}) == 7
+
+
+def test_a_function_that_writes_over_its_inputs_is_found_out(calls):
+    for count in (2, 16):
+        with pytest.raises(RuntimeError, match="it wrote over its inputs"):
+            per_chip(lambda x: x.add_(1), lambda row: (row, {}), [shards(count, 3, 5, each=32 // count)], 32)
+
+
+def test_stacked_values_stay_what_they_are():
+    some = shards(8, 3, 5, each=4)
+    before = [value.clone() for value in some]
+    size, which = some.num_bytes, some.which
+    assert some.stack.shape == (8, 3, 5) and some.num_bytes == size and some.which == which
+    assert all(torch.equal(a, b) for a, b in zip(before, some)) and some.shape == (3, 5) and some.shapes == {(3, 5)}
+    halves = some.elementwise(lambda value: value.half())
+    assert halves.dtype == torch.float16 and len(halves.kept) == 1 and torch.equal(list(halves)[31], before[31].half())
+    turned = some.map(lambda value: value.T)
+    assert turned.shape == (5, 3) and torch.equal(list(turned)[8], before[8].T)
