@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from helpers.mesh import run_on
 from helpers.tensors import gather, replicate, shard, shards_of
 from tests.on_galaxy import FLOATS, ROW, TILE, few, opened, rounded
-from ttnn_emulator import memory
+from ttnn_emulator import memory, per_chip
 from ttnn_emulator.golden import on_device, tensors_in
 
 mesh = pytest.fixture(scope="module")(opened)
@@ -127,7 +127,9 @@ def test_after_an_error_all_goes_on(mesh, golden, monkeypatch):
 # Its economy
 
 
-def test_equal_shards_are_computed_once(mesh, golden):
+def test_equal_shards_are_computed_once(mesh, golden, monkeypatch):
+    """One by one: small calls are made at once (tests/test_per_chip.py)."""
+    monkeypatch.setattr(per_chip, "AT_ONCE_FROM", 33)
     calls = []
     real = ttnn.relu.golden_function
     golden(ttnn.relu, lambda *args, **kwargs: calls.append(1) or real(*args, **kwargs))

@@ -64,8 +64,8 @@ def test_the_card_of_animatediff_says_whether_all_learned_together():
     frozen = animatediff_card(training | {"stages": stages, "by eye": "Balls vanish."}, result, "")
     stages["together"] = {"steps": 4321, "minutes": 60}
     together = animatediff_card(training | {"stages": stages}, result, "")
-    assert "Balls vanish." in frozen and "learn on together" not in frozen
-    assert "learn on together" in together and "| together | 4321 | 60 |" in together
+    assert "Balls vanish." in frozen and "learn on as one" not in frozen
+    assert "learn on as one" in together and "| together | 4321 | 60 |" in together
 
 
 def test_the_card_lists_what_was_held_out():

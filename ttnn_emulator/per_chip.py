@@ -3,6 +3,7 @@
 import functools
 import math
 import operator
+import warnings
 
 import torch
 
@@ -47,7 +48,8 @@ def at_once(golden, arguments, rows: list[tuple[torch.Tensor, int | None]]) -> t
     """Each output of all rows, stacked, by one call; None where torch cannot do that, which is remembered."""
     call = lambda *row: tuple(torch_tensors_in(of_one_value_each(golden, arguments, row)))
     try:
-        return torch.vmap(call, in_dims=tuple(dim for _, dim in rows))(*(value for value, _ in rows))
+        with warnings.catch_warnings(action="error"):  # torch warns where it would go row by row itself
+            return torch.vmap(call, in_dims=tuple(dim for _, dim in rows))(*(value for value, _ in rows))
     except Exception:  # it looks at values, draws numbers, writes in place; or is wrong, and says so chip by chip too
         one_by_one.add(golden)
         return None
