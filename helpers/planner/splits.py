@@ -11,9 +11,9 @@ keys and values to hand round. Seconds are predicted as in predict.py.
 import json
 from dataclasses import asdict, dataclass
 
-from helpers.mochi.pipeline import PATCH, PER_LATENT, PER_LATENT_SIDE
+from helpers.mochi.pipeline import PATCH
 from helpers.planner.calls import FOLDER
-from helpers.planner.memory import REAL, aligned, dry_run, gigabytes
+from helpers.planner.memory import REAL, aligned, dry_run, gigabytes, latents
 from helpers.planner.predict import Pass
 from helpers.planner.scale import spread
 from ttnn_emulator.systems import System, find_system
@@ -54,8 +54,7 @@ def one_of(system: str) -> System:
 
 
 def tokens(frames: int, height: int, width: int) -> int:
-    side = PER_LATENT_SIDE * PATCH
-    return ((frames - 1) // PER_LATENT + 1) * (height // side) * (width // side)
+    return latents(1, frames, height, width).numel() // PATCH**2
 
 
 def split(system: str, tp: int, sp: int, size: dict[str, int]) -> Split:

@@ -40,13 +40,23 @@ def held_out_frames(count: int, device="cpu") -> torch.Tensor:
     return render(clips, device, 3)[:, :, 1:2] * 2 - 1
 
 
+def psnr_held_out(place: Place):
+    """A check for `train`: of an autoencoder in training the PSNR of 16 frames that it does not learn from, in dB."""
+    frames = held_out_frames(16, place.device)
+
+    def check(trained: OneFrame) -> dict[str, float]:
+        with place.autocast():
+            return {"psnr_held_out": videos.reconstruction(trained, frames)}
+
+    return check
+
+
 def train_autoencoder(place: Place, config: dict) -> tuple[AutoencoderKL, bool]:
     """Stage one; returns (autoencoder with averaged weights, done)."""
     torch.manual_seed(config["seed"])
     settings = config["autoencoder_training"]
     model = OneFrame(new_autoencoder(config)).to(place.device).train()
     control, painter = {"kl_weight": 1e-4}, videos.Painter(place.device, PAINTED, settings["batch"])
-    checks = held_out_frames(16, place.device)
 
     def loss_at(step, progress, generator):
         _, side, crops = next(phase for phase in settings["phases"] if progress < phase[0])
@@ -58,11 +68,7 @@ def train_autoencoder(place: Place, config: dict) -> tuple[AutoencoderKL, bool]:
             control["kl_weight"] = videos.steered(control["kl_weight"], float(numbers["kl"]), settings["kl_target"])
         return loss, {**numbers, "kl_weight": control["kl_weight"]}
 
-    def check(trained):
-        with place.autocast():
-            return {"psnr_held_out": videos.reconstruction(trained, checks)}
-
-    done = train(place, "autoencoder", model, settings, loss_at, check, control)
+    done = train(place, "autoencoder", model, settings, loss_at, psnr_held_out(place), control)
     return model.autoencoder.eval(), done
 
 

@@ -19,7 +19,7 @@ from safetensors.torch import load_file, save_file
 from training.export import learned_on, loaded
 from training.loop import Place, train
 from training.mochi import autoencoder as videos
-from training.stills.frames import PAINTED, OneFrame, held_out_frames
+from training.stills.frames import PAINTED, OneFrame, psnr_held_out
 
 STAGE = "decoder, again"
 SETTINGS = {"batch": 8, "rate": 5e-4, "muon": 0.01, "check_every": 250}
@@ -29,20 +29,16 @@ def learn_on(place: Place, folder: Path, minutes: float) -> tuple[AutoencoderKL,
     """The folder's autoencoder with a decoder that has learned on, averaged; and whether the minutes are spent."""
     model = OneFrame(loaded(AutoencoderKL, folder / "vae")).to(place.device).train()
     model.autoencoder.encoder.requires_grad_(False)
-    painter, checks = videos.Painter(place.device, PAINTED, SETTINGS["batch"]), held_out_frames(16, place.device)
-    side = checks.shape[-1]
+    painter = videos.Painter(place.device, PAINTED, SETTINGS["batch"])
 
     def loss_at(step, progress, generator):
-        target = videos.crop(painter.batch(step, SETTINGS["batch"]), side, 1, 1, step)
+        clips = painter.batch(step, SETTINGS["batch"])
+        target = videos.crop(clips, clips.shape[-1], 1, 1, step)  # one whole frame of each
         with place.autocast():
             return videos.loss_of(model, target, 0.0, generator)
 
-    def check(trained):
-        with place.autocast():
-            return {"psnr_held_out": videos.reconstruction(trained, checks)}
-
     settings = SETTINGS | {"steps": None, "minutes": minutes}
-    done = train(place, STAGE, model, settings, loss_at, check)
+    done = train(place, STAGE, model, settings, loss_at, psnr_held_out(place))
     return model.autoencoder.eval(), done
 
 
@@ -50,15 +46,12 @@ def weights_of(folder: Path) -> Path:
     return folder / "vae" / "diffusion_pytorch_model.safetensors"
 
 
-def decoder_of(weights: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    return {name: value for name, value in weights.items() if name.startswith("decoder.")}
-
-
-def give(decoder: dict[str, torch.Tensor], folder: Path, checkpoint: Path) -> None:
-    """Puts the decoder into a finished folder, in the dtype that it had, and says so in its training.json."""
+def give(learned: AutoencoderKL, folder: Path, checkpoint: Path) -> None:
+    """Puts its decoder into a finished folder, in the dtype that it had, and says so in its training.json."""
     path = weights_of(folder)
     weights = load_file(path)
-    weights |= {name: value.to(weights[name].dtype).contiguous() for name, value in decoder.items()}
+    for name, value in learned.decoder.state_dict(prefix="decoder.").items():
+        weights[name] = value.to(weights[name].dtype).contiguous()
     save_file(weights, path.with_suffix(".new"), metadata={"format": "pt"})
     os.replace(path.with_suffix(".new"), path)
     record = folder / "training.json"
@@ -87,9 +80,8 @@ def main(arguments=None) -> int:
         parser.error(f"{others[0]} has another autoencoder than {options.folders[0]}: let it learn by itself")
     place = Place(options.run, deadline=time.time() + options.stop_after * 60)
     autoencoder, done = learn_on(place, options.folders[0], options.minutes)
-    if done:
-        for folder in options.folders:
-            give(decoder_of(autoencoder.state_dict()), folder, options.run / f"{STAGE}.pt")
+    for folder in options.folders if done else ():
+        give(autoencoder, folder, options.run / f"{STAGE}.pt")
     print("done" if done else "stopped in between: the same command goes on from here")
     return 0
 
