@@ -4,17 +4,12 @@ A comparison proves as much as the mistakes that it would find. The cell says on
 that makes it: the named mistakes of an exercise, or a test of its own.
 """
 
-import functools
-import importlib
-import pkgutil
 import re
 import sys
 from pathlib import Path
 
 import nbformat
 
-from helpers import exercises
-from helpers.exercises import Exercise
 from tools.series import ROOT, choose, code_cells
 
 PAGE = ROOT / "lessons" / "checks.md"
@@ -55,7 +50,7 @@ CHECKS = {
     "denoise-055": "merge",
     "denoise-061": "ring_attention",
     "denoise-063": BROKEN_LINE,
-    "denoise-067": "test_traffic.py::test_blocks_are_met_in_the_order_of_the_hops",
+    "denoise-067": "ring_attention",
     "denoise-070b": "test_mochi.py::test_denoiser",
     "denoise-074": "test_mochi.py::test_denoiser",
     "denoise-085": OTHER_VIDEO,
@@ -97,14 +92,6 @@ def row(path: Path, number: int, cell) -> str:
     test = CHECKS[cell.id]
     proof = f"`tests/{test}`" if "::" in test else f"`{test}` in `tests/{MISTAKES}`"
     return f"| [{path.stem[:2]}](../notebooks/{path.name}) | {number} | {said[1]} | {proof} |"
-
-
-@functools.cache
-def exercise(name: str) -> Exercise:
-    modules = [
-        importlib.import_module(f"helpers.exercises.{one.name}") for one in pkgutil.iter_modules(exercises.__path__)
-    ]
-    return next(vars(module)[name] for module in modules if isinstance(vars(module).get(name), Exercise))
 
 
 def page() -> str:
