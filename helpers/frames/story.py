@@ -36,8 +36,9 @@ def tell(prompts: Sequence[str], make: Callable, folder, seeds: int | Sequence[i
     all, so a story that was killed goes on where it was. Raises ValueError for no prompts and for seeds that do not
     match, TypeError for settings that are not plain values.
 
-    A model that is loaded once is a maker too; naming its weights as a setting keeps apart what two models painted:
-    def make(prompt, seed, weights, steps): return model(prompt, seed=seed, steps=steps)
+    A model that is loaded once is a maker too; naming its weights and its system as settings keeps apart what two
+    models painted, or one on two meshes:
+    def make(prompt, seed, weights, steps, system): return model(prompt, seed=seed, steps=steps)
     """
     if isinstance(prompts, str) or not prompts:
         raise ValueError("a story is a list of at least one prompt")
