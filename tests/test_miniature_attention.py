@@ -61,3 +61,11 @@ def test_a_deaf_encoder_is_moved_by_no_word(encoder):
     assert max(map(max, deaf.values())) < 1e-5
     with pytest.raises(ValueError, match="one token"):
         attention.moved_by(encoder, new_tokenizer(), ["a zebra running", "the sun"])
+
+
+def test_positions_are_measured_from_where_they_were_set():
+    by_hand = torch.tensor([[[2.0, 0.0], [2.0, 0.0]], [[0.0, 0.5], [0.0, 0.5]], [[0.0, 0.0], [0.0, 0.0]]])
+    learned = by_hand.clone()
+    learned[0, :, 0] = torch.tensor([2.2, 2.6])  # a tenth and three tenths up; a tenth from their mean, each
+    found = attention.positions(learned, by_hand)
+    assert found == pytest.approx({"moved": 0.1, "heads apart": 0.05})

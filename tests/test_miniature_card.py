@@ -26,7 +26,8 @@ GOOD = {
     },
     "coherence": {"flicker": {"sampled": 0.021, "real": 0.02, "ratio": 1.05}},
     "ten seeds": {"mean": 0.11, "smallest": 0.07, "subject colours": 5},
-    "autoencoder psnr": 31.5, "seconds for each clip": 2.5, "peak memory GB": 1.25,
+    "autoencoder psnr": 31.5, "moving psnr": {"butterfly": 21.25, "ball": 22.5},
+    "seconds for each clip": 2.5, "peak memory GB": 1.25,
     "settings": {"steps": 20, "guidance": 4.5, "frames": 31, "prompts": [200, 100], "dtype": "float32"},
 }  # fmt: skip
 
@@ -41,6 +42,7 @@ def test_the_card_holds_the_measured_figures_and_who_made_it():
         "4321",
         "3 CPU cores",
         "31.50 dB",
+        "of what moves alone butterfly 21.25 dB, ball 22.50 dB",
         "99.0 %",
         "7.65 M",
         "float32",
@@ -51,10 +53,18 @@ def test_the_card_holds_the_measured_figures_and_who_made_it():
 
 
 def test_the_card_says_how_the_text_encoder_attends_where_that_was_measured():
-    found = {"blocks": [{"std": 92.34, "largest": 494.4, "sharp": 0.956}], "moved": {"an": 0.03, "house": 0.79}}
+    found = {"blocks": [{"std": 92.34, "largest": 494.4, "sharp": 0.956}], "moved": {"an": 0.03, "house": 0.79},
+             "positions": {"moved": 0.0668, "heads apart": 0.0305}}  # fmt: skip
     text = card(TRAINING, GOOD | {"text encoder": found})
     assert "| block 0 | 92.3 | 494 | 96 % |" in text and "an 0.03" in text and "house 0.79" in text
+    assert "6.7 % from what was set, the heads 3.0 % from their mean" in text
     assert "text encoder attends" in text and "text encoder attends" not in card(TRAINING, GOOD)
+
+
+def test_the_card_says_what_went_on_from_a_finished_folder():
+    stages = TRAINING["stages"] | {"decoder, again": {"steps": 77, "minutes": 6}}
+    assert "start from the finished folder" in card(TRAINING | {"stages": stages}, GOOD)
+    assert "start from the finished folder" not in card(TRAINING, GOOD)
 
 
 def test_the_card_of_animatediff_says_whether_all_learned_together():

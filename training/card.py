@@ -68,7 +68,7 @@ On {device}, torch {torch}; {clips} clips for the transformer.
 
 The text encoder learns first, alone, to tell from every word of a caption the scene, the motion, both colours and the
 size; from then on it is frozen, as in Mochi-1. In the end of its training the decoder learns without the encoder.
-
+{again}
 Again from nothing: `python -m training.mochi.train` (resumable; CPU or CUDA; seed {seed}).
 
 ## Figures
@@ -148,8 +148,14 @@ LEVER = (
 
 ATTENTION = (
     "How the text encoder attends, by `python -m training.mochi.attention`; a row with over 90 % on one key is a "
-    "choice, not a mixture. The frequencies of the transformer's positions were set by hand (`new_transformer`)."
+    "choice, not a mixture."
 )
+
+
+AGAIN = """
+The stages called *again* start from the finished folder (`python -m training.mochi.again`): a new text encoder learns
+to say what the first one says with soft attention, the decoder and the transformer go on from their weights.
+"""
 
 
 def verdict(missed: list[str], *advice: str) -> str:
@@ -172,6 +178,7 @@ def card(training: dict, result: dict) -> str:
         by_eye=training.get("by eye", ""),
         seen=settings["prompts"][0], unseen=settings["prompts"][1], steps=settings["steps"],
         guidance=settings["guidance"], dtype=settings["dtype"], figures=table(result),
+        again=AGAIN if any(stage.endswith(", again") for stage in training["stages"]) else "",
         verdict=verdict(shortfalls(result), LEVER), attention=attention(result),
     )  # fmt: skip
 

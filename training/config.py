@@ -11,7 +11,7 @@ DEFAULT = {
     "seed": 7,
     "autoencoder": {
         "encoder_block_out_channels": (32, 64, 96, 128),
-        "decoder_block_out_channels": (32, 96, 128, 128),
+        "decoder_block_out_channels": (32, 128, 128, 128),
         "layers_per_block": (0, 2, 3, 1, 0),
         "temporal_expansions": (1, 2, 3),
         "spatial_expansions": (4, 2, 1),

@@ -1,4 +1,5 @@
-"""How softly does a text encoder attend, and does it read every word? `python -m training.mochi.attention`.
+"""How softly does a text encoder attend, does it read every word, and have the transformer's heads found positions of
+their own? `python -m training.mochi.attention`.
 
 Puts what it finds into evaluation.json beside the other figures; the card shows it (`python -m training.card`).
 """
@@ -8,21 +9,23 @@ import json
 from pathlib import Path
 
 import torch
+from diffusers import MochiTransformer3DModel
 from transformers import AutoTokenizer, T5EncoderModel
 
 from helpers.world.prompts import caption
 from training.mochi.autoencoder import tokenize
 from training.mochi.denoiser import real
 from training.mochi.evaluate import fixed_clips
+from training.parts import new_transformer
 
+SIZES = ("num_attention_heads", "attention_head_dim", "num_layers", "pooled_projection_dim")
 SHARP = 0.9  # of a row of attention on one key: the softmax has become a choice
 
 
-@torch.no_grad()
-def attend(encoder: T5EncoderModel, tokens: torch.Tensor) -> list[tuple[torch.Tensor, torch.Tensor]]:
-    """tokens: (B, L) -> for each block the scores before the softmax, of pairs of real tokens, (N,); and the largest
-    share that a row, one of each real token and head, gives to one key, (M,)."""
-    seen, found, there = {}, [], real(tokens)
+def scored(encoder: T5EncoderModel, tokens: torch.Tensor) -> tuple[torch.Tensor, list[torch.Tensor]]:
+    """tokens: (B, L) -> the hidden states, (B, L, D), and for each block the scores before its softmax,
+    (B, heads, L, L), queries before keys; padding is not masked in them."""
+    seen = {}
     blocks = [block.layer[0].SelfAttention for block in encoder.encoder.block]
     hooks = [
         linear.register_forward_hook(lambda _, inputs, out, linear=linear: seen.__setitem__(linear, out))
@@ -30,15 +33,24 @@ def attend(encoder: T5EncoderModel, tokens: torch.Tensor) -> list[tuple[torch.Te
         for linear in (attention.q, attention.k)
     ]
     try:
-        encoder(input_ids=tokens, attention_mask=there)
+        hidden = encoder(input_ids=tokens, attention_mask=real(tokens)).last_hidden_state
     finally:
         for hook in hooks:
             hook.remove()
-    length = tokens.shape[1]
+    length, scores = tokens.shape[1], []
     bias = blocks[0].compute_bias(length, length)  # the first block's, which all blocks use
     for attention in blocks:
         query, key = (seen[linear].unflatten(2, (attention.n_heads, -1)) for linear in (attention.q, attention.k))
-        scores = torch.einsum("bqhd,bkhd->bhqk", query, key) + bias  # T5 does not scale them
+        scores.append(torch.einsum("bqhd,bkhd->bhqk", query, key) + bias)  # T5 does not scale them
+    return hidden, scores
+
+
+@torch.no_grad()
+def attend(encoder: T5EncoderModel, tokens: torch.Tensor) -> list[tuple[torch.Tensor, torch.Tensor]]:
+    """tokens: (B, L) -> for each block the scores before the softmax, of pairs of real tokens, (N,); and the largest
+    share that a row, one of each real token and head, gives to one key, (M,)."""
+    found, there = [], real(tokens)
+    for scores in scored(encoder, tokens)[1]:
         pairs = (there[:, None, :, None] & there[:, None, None, :]).expand_as(scores)
         shares = scores.masked_fill(~there[:, None, None, :], -torch.inf).softmax(-1).amax(-1)
         found.append((scores[pairs], shares[there[:, None].expand_as(shares)]))
@@ -77,6 +89,15 @@ def _distances(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
     return (a[:length] - b[:length]).norm(dim=-1)
 
 
+def positions(learned: torch.Tensor, by_hand: torch.Tensor) -> dict[str, float]:
+    """How far a transformer's frequencies, (3, heads, head_dim / 2), have come from those that were set by hand, and
+    the heads from each other: mean shares of what was set, of all that was not set to zero."""
+    set_ = by_hand != 0
+    moved = (learned - by_hand).abs()[set_] / by_hand.abs()[set_]
+    apart = (learned - learned.mean(1, keepdim=True)).abs()[set_] / by_hand.abs()[set_]
+    return {"moved": float(moved.mean()), "heads apart": float(apart.mean())}
+
+
 def measure(encoder: T5EncoderModel, tokenizer, captions: int = 200, prompts: int = 20) -> dict:
     """-> what evaluation.json holds under "text encoder"."""
     texts = [caption(clip, plain=True) for clip in fixed_clips(captions, False)]
@@ -94,7 +115,7 @@ def measure(encoder: T5EncoderModel, tokenizer, captions: int = 200, prompts: in
 
 
 def table(found: dict) -> str:
-    """The figures as a Markdown table and two lines."""
+    """The figures as a Markdown table and two sentences."""
     lines = ["| text encoder | standard deviation of its scores | largest | rows with over 90 % on one key |"]
     lines.append("|---" * 4 + "|")
     for number, row in enumerate(found["blocks"]):
@@ -103,7 +124,10 @@ def table(found: dict) -> str:
     named = lambda words: ", ".join(f"{word} {found['moved'][word]:.2f}" for word in words)
     return "\n".join(
         [*lines, "", "How far the other words' hidden states move when a word goes, where 1 is how far two prompts are "
-         f"apart: least {named(moved[:6])}; most {named(moved[:-7:-1])}."]
+         f"apart: least {named(moved[:6])}; most {named(moved[:-7:-1])}.", "",
+         "The frequencies of the transformer's positions were set by hand, alike in all heads (`new_transformer`), and "
+         f"learned from there: they are {100 * found['positions']['moved']:.1f} % from what was set, the heads "
+         f"{100 * found['positions']['heads apart']:.1f} % from their mean."]
     )  # fmt: skip
 
 
@@ -116,6 +140,9 @@ def main(arguments=None) -> int:
         parser.error(f"{folder} lacks evaluation.json: run training.mochi.evaluate first")
     encoder = T5EncoderModel.from_pretrained(folder / "text_encoder", dtype=torch.float32)
     found = measure(encoder, AutoTokenizer.from_pretrained(folder / "tokenizer"))
+    transformer = MochiTransformer3DModel.from_pretrained(folder / "transformer", torch_dtype=torch.float32)
+    by_hand = new_transformer({"transformer": {name: transformer.config[name] for name in SIZES}}).pos_frequencies
+    found["positions"] = positions(transformer.pos_frequencies.detach(), by_hand.detach())
     path.write_text(json.dumps(json.loads(path.read_text()) | {"text encoder": found}, indent=1) + "\n")
     print(table(found))
     return 0

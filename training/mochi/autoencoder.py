@@ -1,6 +1,7 @@
 """Stages one and two: train the autoencoder on clips painted on the fly, then encode many clips once."""
 
 import math
+import os
 
 import numpy as np
 import torch
@@ -146,7 +147,8 @@ def encode_clips(place: Place, config: dict, autoencoder) -> bool:
             with place.autocast():
                 moments.append(autoencoder.encode(videos).latent_dist.parameters.half().cpu())
         tokens = [tokenize(tokenizer, [caption(c, v) for v in range(settings["captions"])]) for c in clips]
-        save_file({"moments": torch.cat(moments).contiguous(), "tokens": torch.stack(tokens)}, path)
+        save_file({"moments": torch.cat(moments).contiguous(), "tokens": torch.stack(tokens)}, path.with_suffix(".new"))
+        os.replace(path.with_suffix(".new"), path)  # a stop in between leaves no half a file
     return True
 
 

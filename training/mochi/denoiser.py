@@ -1,6 +1,7 @@
 """Stages three and four: the text encoder learns to read; then, with it frozen, the transformer learns to paint."""
 
 import torch
+from diffusers import MochiTransformer3DModel
 from torch import nn
 
 from training.fast import quicken_transformer
@@ -41,10 +42,10 @@ def train_text_encoder(place: Place, config: dict) -> tuple[TextEncoder, bool]:
 class Denoiser(nn.Module):
     """What predicts the way from noise to data: noisy latents and tokens in, velocity out."""
 
-    def __init__(self, config: dict, text_encoder: TextEncoder):
+    def __init__(self, transformer: MochiTransformer3DModel, text_encoder: TextEncoder):
         super().__init__()
         self.text_encoder = text_encoder
-        self.transformer = quicken_transformer(new_transformer(config))
+        self.transformer = quicken_transformer(transformer)
 
     def forward(self, latents: torch.Tensor, share: torch.Tensor, tokens: torch.Tensor) -> torch.Tensor:
         """latents: (B, 12, T, H, W); share: (B,), 0 for noise and 1 for data; tokens: (B, L)."""
@@ -104,11 +105,18 @@ def train_denoiser(place: Place, config: dict, text_encoder: TextEncoder, compil
     """Stage four; returns (denoiser with averaged weights, (mean, std) of the latents, done)."""
     torch.manual_seed(config["seed"] + 1)
     settings = config["transformer_training"]
-    denoiser = Denoiser(config, text_encoder).to(place.device).train()
+    denoiser = Denoiser(new_transformer(config), text_encoder).to(place.device)
     batches = Batches(place, settings["drop"], settings["often"])
     if compiled:  # block by block: they are alike, so one of them is compiled and serves for all
         for block in denoiser.transformer.transformer_blocks:
             block.compile()
+    done = learn(place, settings, denoiser, batches, slow=("pos_frequencies",))
+    return denoiser, new_tokenizer(), (batches.mean.flatten(), batches.std.flatten()), done
+
+
+def learn(place: Place, settings: dict, denoiser: Denoiser, batches: Batches, slow: tuple[str, ...] = ()) -> bool:
+    """The transformer learns, at a hundredth of the rate where its weights' names end as in slow; True when done."""
+    denoiser.train()
 
     def loss_at(step, progress, generator):
         latents, tokens = batches.draw(settings["batch"], generator)
@@ -123,6 +131,6 @@ def train_denoiser(place: Place, config: dict, text_encoder: TextEncoder, compil
         with place.autocast():
             return {"loss_held_back": float(loss_of(model, latents, tokens, share, generator).mean())}
 
-    done = train(place, "transformer", denoiser, settings, loss_at, check, slow=("pos_frequencies",))
-    tokenizer = new_tokenizer()
-    return denoiser.eval(), tokenizer, (batches.mean.flatten(), batches.std.flatten()), done
+    done = train(place, "transformer", denoiser, settings, loss_at, check, slow=slow)
+    denoiser.eval()
+    return done

@@ -1,0 +1,130 @@
+"""A part of tiny-mochi learns on: `python -m training.mochi.again decoder models/tiny-mochi`.
+
+From the weights in a finished folder, which they go back to, and clips of the painter as it is today. The text encoder
+learns to say the same more softly, the decoder to paint better from the same latents, the transformer to go on with
+what the text encoder says; the autoencoder's encoder and the statistics of its latents stay. A part needs no other
+one to learn at the same time, so decoder and transformer can, in a process each. From nothing: training.mochi.train.
+"""
+
+import argparse
+import json
+import math
+import time
+from pathlib import Path
+
+import torch
+from diffusers import AutoencoderKLMochi, MochiTransformer3DModel
+from transformers import T5EncoderModel
+
+from helpers.world.scenes import render
+from training.config import configuration
+from training.export import learned_on, loaded
+from training.loop import Place, train
+from training.mochi import autoencoder as videos
+from training.mochi.denoiser import Batches, Denoiser, TextEncoder, learn
+from training.mochi.evaluate import fixed_clips
+from training.mochi.soft import SETTINGS, soften
+from training.mochi.wider import widened
+from training.parts import new_tokenizer, tie_capitals
+
+DECODER = {"batch": 2, "frames": 13, "rate": 5e-4, "muon": 0.01, "check_every": 100}
+TRANSFORMER = {"rate": 3e-4, "muon": 0.006}  # a third of what it began with: it has learned
+CHECKED = 10  # held-out clips, one of each scene
+
+
+def text_encoder(place: Place, config: dict, folder: Path, minutes: float) -> tuple[T5EncoderModel, bool]:
+    """A new text encoder that says softly what the folder's says; and whether it is done."""
+    teacher = T5EncoderModel.from_pretrained(folder / "text_encoder", dtype=torch.float32)
+    student, done = soften(place, config, teacher.eval().requires_grad_(False), SETTINGS | {"minutes": minutes})
+    tie_capitals(student, new_tokenizer())
+    return student, done
+
+
+def decoder(place: Place, config: dict, folder: Path, minutes: float) -> tuple[AutoencoderKLMochi, bool]:
+    """The folder's autoencoder, its decoder as wide as the configuration says and learned on; whether it is done."""
+    model = widened(loaded(AutoencoderKLMochi, folder / "vae"), config).to(place.device).train()
+    model.encoder.requires_grad_(False)
+    painter = videos.Painter(place.device, config["frames"], DECODER["batch"])
+    checks = render(fixed_clips(CHECKED, True), place.device, config["frames"]) * 2 - 1
+
+    def loss_at(step, progress, generator):
+        clips = painter.batch(step, DECODER["batch"])
+        length = min(DECODER["frames"], config["frames"])
+        target = videos.crop(clips, clips.shape[-1], length, 1, step)
+        with place.autocast():
+            return videos.loss_of(model, target, 0.0, generator)
+
+    def check(model):
+        with place.autocast():
+            return {"psnr_held_out": videos.reconstruction(model, checks)}
+
+    settings = DECODER | {"steps": None, "minutes": minutes}
+    done = train(place, "decoder", model, settings, loss_at, check)
+    return model.eval(), done
+
+
+def transformer(place: Place, config: dict, folder: Path, minutes: float) -> tuple[MochiTransformer3DModel, bool]:
+    """The folder's transformer, learned on with its positions at the full rate; and whether it is done.
+
+    The latents of the clips are encoded first, into the folder of the checkpoint, where they are not there yet.
+    """
+    vae = loaded(AutoencoderKLMochi, folder / "vae").eval()
+    learned = loaded(MochiTransformer3DModel, folder / "transformer")
+    if not videos.encode_clips(place, config, vae):
+        return learned, False
+    text = TextEncoder(config)
+    text.t5 = T5EncoderModel.from_pretrained(folder / "text_encoder", dtype=torch.float32)
+    settings = config["transformer_training"] | TRANSFORMER | {"steps": None, "minutes": minutes}
+    batches = Batches(place, settings["drop"], settings["often"])
+    batches.mean, batches.std = (
+        torch.tensor(numbers, device=place.device).view(1, -1, 1, 1, 1)
+        for numbers in (vae.config.latents_mean, vae.config.latents_std)
+    )
+    denoiser = Denoiser(learned, text.eval().requires_grad_(False)).to(place.device)
+    done = learn(place, settings, denoiser, batches)
+    return denoiser.transformer, done
+
+
+PARTS = {
+    "text_encoder": (text_encoder, "text_encoder"),
+    "decoder": (decoder, "vae"),
+    "transformer": (transformer, "transformer"),
+}
+
+
+def give(part: str, model, folder: Path, checkpoint: Path, config: dict) -> None:
+    """Puts what has learned into the finished folder, in bfloat16 as the rest, and says so in its training.json."""
+    place = PARTS[part][1]
+    model.to("cpu", torch.bfloat16).save_pretrained(folder / place)
+    record = folder / "training.json"
+    before = json.loads(record.read_text())
+    before["parts"][place]["parameters"] = sum(p.numel() for p in model.parameters())
+    clips = config["latents"]["clips"] if part == "transformer" else before["clips"]
+    after = learned_on(before, f"{part}, again", checkpoint, clips)
+    record.write_text(json.dumps(after, indent=1) + "\n")
+
+
+def main(arguments=None) -> int:
+    parser = argparse.ArgumentParser(prog="python -m training.mochi.again", description=__doc__)
+    parser.add_argument("part", choices=PARTS)
+    parser.add_argument("folder", type=Path, help="the finished diffusers folder to start from, which is changed")
+    parser.add_argument("--minutes", type=float, default=30.0, help="of training; a second call goes on to this sum")
+    parser.add_argument("--clips", type=int, default=6000, help="that the transformer learns from")
+    parser.add_argument("--preset", default="default", help="default or smoke: the sizes that the folder has")
+    parser.add_argument("--run", default="runs/mochi-again", type=Path, help="folder of checkpoints and latents")
+    parser.add_argument("--stop-after", type=float, default=math.inf, help="minutes until this call stops")
+    options = parser.parse_args(arguments)
+    if not (options.folder / "training.json").is_file():
+        parser.error(f"{options.folder} is no finished folder: it has no training.json")
+    config = configuration(options.preset)
+    config["latents"]["clips"] = options.clips
+    place = Place(options.run, deadline=time.time() + options.stop_after * 60)
+    model, done = PARTS[options.part][0](place, config, options.folder, options.minutes)
+    if done:
+        give(options.part, model, options.folder, options.run / f"{options.part}.pt", config)
+    print("done" if done else "stopped in between: the same command goes on from here")
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
