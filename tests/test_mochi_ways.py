@@ -118,6 +118,25 @@ def test_where_nothing_is_missing_it_is_called_with_what_was_asked(mesh, ready):
     assert len(calls) == 4
 
 
+@pytest.mark.parametrize(
+    ("widths", "layers", "system", "frames", "said"),
+    [
+        ((32, 128, 128, 256), (0, 2, 3, 1, 0), "galaxy", 31, {}),
+        ((32, 128, 128, 256), (1, 2, 3, 1, 0), "galaxy", 31, {"use_reference_vae": True}),  # 32 with a convolution
+        ((32, 96, 128, 128), (0, 2, 3, 1, 0), "t3000", 31, {"use_reference_vae": True}),
+        ((32, 128, 128, 128), (0, 2, 3, 1, 0), "t3000", 31, {"vae_mesh_shape": (2, 4)}),  # 6 latent frames on 8 chips
+        ((128, 256, 512, 768), (3, 3, 4, 6, 3), "t3000", 43, {"vae_mesh_shape": (2, 4)}),  # 8: one each
+        ((128, 256, 512, 768), (3, 3, 4, 6, 3), "t3000", 49, {}),  # 9: two each, the last chips some of padding
+    ],
+)
+def test_its_decoder_is_told_what_it_needs_to_know(monkeypatch, widths, layers, system, frames, said):
+    config = {"decoder_block_out_channels": widths, "layers_per_block": layers, "temporal_expansions": (1, 2, 3)}
+    monkeypatch.setattr(upstream, "Weights", lambda folder, part: SimpleNamespace(config=config))
+    shape = {"galaxy": (4, 8), "t3000": (2, 4)}[system]
+    mesh = SimpleNamespace(system=SYSTEMS[system], shape=shape)
+    assert upstream.decoding(mesh, "a folder", Request("a ball", frames=frames)) == said
+
+
 def test_since_may_2026_it_wants_the_size_first_and_prompts_as_lists(mesh, ready):
     pipeline_file(ready["checkout"]).write_text(STAND_IN_SINCE)
     request = Request("a ball", "a car", steps=9, guidance=3.5, frames=13, height=64, width=48, seed=7)

@@ -12,6 +12,7 @@ On chips neither has run. Its tests open their mesh without L1 set aside, helper
 
 import importlib
 import inspect
+import math
 import os
 import shutil
 import subprocess
@@ -32,6 +33,7 @@ MODULE = "models.tt_dit.pipelines.mochi.pipeline_mochi"
 FOLDERS = "models/tt_dit models/common models/perf"  # it and what it imports
 CACHE = "TT_DIT_CACHE_DIR"  # the folder in which it keeps the denoiser's weights, cut for the mesh
 WIDTHS = 128  # its decoder's convolutions take multiples of so many channels (models/tt_dit/layers/conv3d.py@79925a3f)
+HANDED_ON = 2  # frames, from chip to chip before a causal convolution of three frames (vae_mochi.py@79925a3f)
 PATIENCE = 1  # gigabytes of weights: with more than that this computer would compute for days
 
 
@@ -61,14 +63,28 @@ def generate(mesh, request: Request, checkout: str | Path, weights: str | Path =
         raise ValueError("tt-metal's Mochi always guides. Choose a guidance above 1.")
     pipeline, folder = load(checkout), find_folder(weights)
     takes = inspect.signature(pipeline.create_pipeline).parameters
-    options = {"mesh_device": mesh, "checkpoint_name": str(folder)}
-    if any(width % WIDTHS for width in Weights(folder, "vae").config["decoder_block_out_channels"]):
-        options["use_reference_vae"] = True
+    options = {"mesh_device": mesh, "checkpoint_name": str(folder)} | decoding(mesh, folder, request)
     call = sized if "height" in takes else unsized
     unknown = [name for name in options if name not in takes]
     if unknown:
         raise RuntimeError(f"tt-metal's Mochi in this checkout has no {unknown[0]}, which these weights need.")
     return frames_of(call(pipeline, options, request), request)
+
+
+def decoding(mesh, folder: Path, request: Request) -> dict:
+    """What has to be said of the decoder, by the names that its create_pipeline has for it.
+
+    A T3000 cuts the frames of a clip over its eight chips, and each hands on two frames: a clip of fewer latent frames
+    is cut in height and width instead, over the mesh as it lies.
+    """
+    config = Weights(folder, "vae").config
+    widths = zip(config["decoder_block_out_channels"], config["layers_per_block"], strict=False)
+    if any(width % WIDTHS for width, layers in widths if layers):  # without layers there is no convolution
+        return {"use_reference_vae": True}
+    latent_frames = (request.frames - 1) // math.prod(config["temporal_expansions"]) + 1
+    if mesh.system.name == "t3000" and math.ceil(latent_frames / math.prod(mesh.shape)) < HANDED_ON:
+        return {"vae_mesh_shape": tuple(mesh.shape)}
+    return {}
 
 
 def unsized(pipeline, options: dict, request: Request):
