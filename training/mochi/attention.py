@@ -45,12 +45,20 @@ def scored(encoder: T5EncoderModel, tokens: torch.Tensor) -> tuple[torch.Tensor,
     return hidden, scores
 
 
+def from_mean(scores: torch.Tensor, there: torch.Tensor) -> torch.Tensor:
+    """scores: (B, heads, L, L), less the mean of each row over the real keys; there: (B, L), False at padding."""
+    keys = there[:, None, None, :].float()
+    return scores - (scores * keys).sum(-1, keepdim=True) / keys.sum(-1, keepdim=True)
+
+
 @torch.no_grad()
 def attend(encoder: T5EncoderModel, tokens: torch.Tensor) -> list[tuple[torch.Tensor, torch.Tensor]]:
-    """tokens: (B, L) -> for each block the scores before the softmax, of pairs of real tokens, (N,); and the largest
-    share that a row, one of each real token and head, gives to one key, (M,)."""
+    """tokens: (B, L) -> for each block the scores before the softmax, of pairs of real tokens, (N,), measured from the
+    mean of their row, which a softmax does not see; and the largest share that a row, one of each real token and head,
+    gives to one key, (M,)."""
     found, there = [], real(tokens)
     for scores in scored(encoder, tokens)[1]:
+        scores = from_mean(scores, there)
         pairs = (there[:, None, :, None] & there[:, None, None, :]).expand_as(scores)
         shares = scores.masked_fill(~there[:, None, None, :], -torch.inf).softmax(-1).amax(-1)
         found.append((scores[pairs], shares[there[:, None].expand_as(shares)]))
@@ -116,7 +124,9 @@ def measure(encoder: T5EncoderModel, tokenizer, captions: int = 200, prompts: in
 
 def table(found: dict) -> str:
     """The figures as a Markdown table and two sentences."""
-    lines = ["| text encoder | standard deviation of its scores | largest | rows with over 90 % on one key |"]
+    lines = [
+        "| text encoder | standard deviation of scores from their row's mean | largest | rows with over 90 % on one key |"
+    ]
     lines.append("|---" * 4 + "|")
     for number, row in enumerate(found["blocks"]):
         lines.append(f"| block {number} | {row['std']:.1f} | {row['largest']:.0f} | {100 * row['sharp']:.0f} % |")

@@ -12,7 +12,7 @@ from transformers import T5EncoderModel
 from helpers.world.prompts import caption
 from helpers.world.scenes import sample
 from training.loop import Place, train
-from training.mochi.attention import scored
+from training.mochi.attention import from_mean, scored
 from training.mochi.autoencoder import tokenize
 from training.mochi.denoiser import real
 from training.mochi.reader import CHECKS, SEEDS
@@ -52,8 +52,7 @@ def too_large(scores: torch.Tensor, there: torch.Tensor) -> torch.Tensor:
     scores: (B, heads, L, L) before the softmax, which does not see a row's mean; there: (B, L), False at padding.
     """
     keys, rows = there[:, None, None, :].float(), there[:, None, :, None]
-    mean = (scores * keys).sum(-1, keepdim=True) / keys.sum(-1, keepdim=True)
-    above = torch.relu(scores - mean - LIMIT).square() * keys
+    above = torch.relu(from_mean(scores, there) - LIMIT).square() * keys
     return above[rows.expand_as(above)].sum() / (rows * keys).expand_as(above).sum()
 
 
