@@ -124,9 +124,7 @@ def measure(encoder: T5EncoderModel, tokenizer, captions: int = 200, prompts: in
 
 def table(found: dict) -> str:
     """The figures as a Markdown table and two sentences."""
-    lines = [
-        "| text encoder | standard deviation of scores from their row's mean | largest | rows with over 90 % on one key |"
-    ]
+    lines = ["| text encoder | std of scores from their row's mean | largest | rows with over 90 % on one key |"]
     lines.append("|---" * 4 + "|")
     for number, row in enumerate(found["blocks"]):
         lines.append(f"| block {number} | {row['std']:.1f} | {row['largest']:.0f} | {100 * row['sharp']:.0f} % |")
