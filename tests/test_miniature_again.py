@@ -1,5 +1,6 @@
 """Parts of a finished tiny-mochi learn on: what changes, what must not, and what a wider or softer part has kept."""
 
+import copy
 import json
 
 import pytest
@@ -9,7 +10,7 @@ from safetensors.torch import load_file
 
 from training.config import configuration
 from training.export import save_pipeline
-from training.loop import Place
+from training.loop import Place, optimizer_for
 from training.mochi import again, soft
 from training.mochi.attention import scored
 from training.mochi.autoencoder import tokenize
@@ -54,13 +55,17 @@ def test_a_wider_decoder_says_what_it_said(before, after, off):
     assert all(torch.equal(value, encoder[name]) for name, value in learned.encoder.state_dict().items())
     wide.decode(latents).sample.square().mean().backward()
     kernel = wide.decoder.up_blocks[2].resnets[0].conv1.conv.weight.grad.flatten(1)
-    apart = torch.cdist(kernel, kernel) + torch.eye(len(kernel))
+    apart = torch.cdist(kernel, kernel, compute_mode="donot_use_mm_for_euclid_dist") + torch.eye(len(kernel))
     assert apart.min() > 1e-7 * kernel.norm(), "two channels that learn alike stay one"
 
 
 def test_a_decoder_does_not_shrink():
     with pytest.raises(ValueError, match=r"grow, each by a multiple of 32: not \(32, 96, 64, 64\) to \(32, 64, 64, 64"):
         grown((32, 96, 64, 64), (32, 64, 64, 64))
+    with pytest.raises(ValueError, match="from the same width grow alike"):
+        grown((32, 64, 64, 64), (32, 96, 128, 64))
+    with pytest.raises(ValueError, match="same share"):
+        grown((32, 64, 96, 96), (64, 64, 192, 192))
 
 
 # --- softer ----------------------------------------------------------------------------------------
@@ -105,7 +110,7 @@ def test_apart_is_nothing_for_the_same_and_about_one_for_another():
     config = configuration("smoke")
     one, other = (shaken(new_text_encoder(config), seed) for seed in (1, 2))
     tokens = soft.Captions(12).tokens
-    assert soft.apart(one, one, tokens) == 0 and soft.apart(one, other, tokens) > 0.7
+    assert soft.apart(one, one, tokens) == 0 and soft.apart(one, other, tokens) == pytest.approx(1, abs=0.3)
 
 
 def test_a_sharp_encoder_becomes_a_soft_one(tmp_path):
@@ -115,16 +120,28 @@ def test_a_sharp_encoder_becomes_a_soft_one(tmp_path):
         block.layer[0].SelfAttention.q.weight.data *= 60
     teacher.requires_grad_(False)
     settings = soft.SETTINGS | {"captions": 200}
-    before, after = [], []
     tokens = tokenize(new_tokenizer(), ["a red ball rolling to the left", "the sun rises over green hills"]).long()
-    for count, found in ((1, before), (60, after)):
+    error = []
+    for count in (1, 60):
         place = Place(tmp_path / str(count), quiet=True)
         student, done = soft.soften(place, config, teacher, settings | {"steps": count, "minutes": 1})
         assert done and not student.training
-        found += [soft.apart(student, teacher, tokens), *(float(s.max()) for s in scored(student, tokens)[1])]
+        error.append(soft.apart(student, teacher, tokens))
+    assert error[1] < 0.85 * error[0], "it says what the teacher says"
+
+
+def test_large_scores_are_given_up(tmp_path, monkeypatch):
+    """One that begins as the teacher has nothing to learn but to speak softly."""
+    config = configuration("smoke")
+    teacher = shaken(new_text_encoder(config))
+    for block in teacher.encoder.block:
+        block.layer[0].SelfAttention.q.weight.data *= 8
+    monkeypatch.setattr(soft, "new_text_encoder", lambda _: copy.deepcopy(teacher).requires_grad_(True))
+    settings = soft.SETTINGS | {"captions": 50, "steps": 40, "minutes": 1}
+    student, _ = soft.soften(Place(tmp_path, quiet=True), config, teacher.requires_grad_(False), settings)
+    tokens = tokenize(new_tokenizer(), ["a red ball rolling to the left", "the sun rises over green hills"]).long()
     costs = [sum(soft.too_large(s, real(tokens)) for s in scored(one, tokens)[1]) for one in (teacher, student)]
-    assert after[0] < 0.85 * before[0], "it says what the teacher says"
-    assert costs[1] < 0.05 * costs[0], "and does not shout"
+    assert costs[0] > 1 and costs[1] < 0.6 * costs[0]
 
 
 # --- a finished folder -----------------------------------------------------------------------------
@@ -153,18 +170,7 @@ def weights(folder):
 )
 def test_a_part_learns_on_and_nothing_else(folder, tmp_path, part, learns, capsys, monkeypatch):
     monkeypatch.setitem(soft.SETTINGS, "captions", 50)
-    asked = [
-        part,
-        str(folder),
-        "--minutes",
-        "0.05",
-        "--preset",
-        "smoke",
-        "--clips",
-        "30",
-        "--run",
-        str(tmp_path / "run"),
-    ]
+    asked = f"{part} {folder} --minutes 0.03 --preset smoke --clips 30 --run {tmp_path}/run".split()
     before = weights(folder)
     assert again.main([*asked, "--stop-after", "0"]) == 0 and "stopped in between" in capsys.readouterr().out
     assert weights(folder).keys() == before.keys()
@@ -179,6 +185,7 @@ def test_a_part_learns_on_and_nothing_else(folder, tmp_path, part, learns, capsy
     record = json.loads((folder / "training.json").read_text())
     assert record["stages"][f"{part}, again"]["steps"] > 0 and record["stages"]["transformer"]["steps"] == 5
     assert record["clips"] == (30 if part == "transformer" else 9)
+    assert not list((tmp_path / "run").glob("*.pt")) and not list(folder.rglob("*.new")), "the next call begins anew"
     vae = AutoencoderKLMochi.from_pretrained(folder / "vae")
     assert vae.config.latents_mean == pytest.approx(torch.linspace(-0.5, 0.5, 12).tolist())
     assert record["parts"]["vae"]["parameters"] == (
@@ -192,6 +199,36 @@ def test_only_a_finished_folder_learns_on(folder, tmp_path, capsys):
         again.main(["decoder", str(folder), "--run", str(tmp_path / "run")])
     assert "is no finished folder: it has no training.json" in capsys.readouterr().err
     assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    ("asked", "said"),
+    [("--minutes 0", "0 is not above 0"), ("--clips -3", "-3 is not above 0"), ("--preset big", "invalid choice"),
+     ("--preset default", "has other sizes than --preset default")],
+)  # fmt: skip
+def test_what_cannot_be_is_refused_at_once(folder, tmp_path, asked, said, capsys):
+    with pytest.raises(SystemExit):
+        again.main([*f"transformer {folder} --preset smoke --run {tmp_path}/run".split(), *asked.split()])
+    assert said in capsys.readouterr().err and not (tmp_path / "run").exists()
+
+
+def test_latents_of_another_call_are_not_taken_for_these(folder, tmp_path, capsys):
+    asked = f"transformer {folder} --minutes 0.01 --preset smoke --run {tmp_path}/run".split()
+    assert again.main([*asked, "--clips", "20"]) == 0
+    before = weights(folder)
+    with pytest.raises(SystemExit):
+        again.main([*asked, "--clips", "40"])
+    assert "holds latents of 20 clips, not of 40" in capsys.readouterr().err
+    assert all(torch.equal(value, before[name]) for name, value in weights(folder).items())
+
+
+def test_positions_learn_as_a_table_and_not_as_a_matrix():
+    """Muon would move the three axes alike, however little one of them matters."""
+    model = new_transformer(configuration("smoke"))
+    kernels, tables = optimizer_for(model, {"rate": 1e-4, "muon": 1e-3}).parts
+    within = lambda part: {id(p) for group in part.param_groups for p in group["params"]}
+    assert id(model.pos_frequencies) in within(tables) and id(model.pos_frequencies) not in within(kernels)
+    assert within(kernels) | within(tables) == {id(p) for p in model.parameters()}
 
 
 # --- what moves ------------------------------------------------------------------------------------
@@ -221,4 +258,4 @@ def test_only_what_moves_counts():
             )
             return type("Decoded", (), {"sample": shown})()
 
-    assert moving_psnr(Blurred(), "ball", 2) == pytest.approx(6.02, abs=0.01)
+    assert moving_psnr(Blurred(), "ball", 13, 2) == pytest.approx(6.02, abs=0.01)

@@ -67,6 +67,10 @@ def test_a_deaf_encoder_is_moved_by_no_word(encoder):
 def test_positions_are_measured_from_where_they_were_set():
     by_hand = torch.tensor([[[2.0, 0.0], [2.0, 0.0]], [[0.0, 0.5], [0.0, 0.5]], [[0.0, 0.0], [0.0, 0.0]]])
     learned = by_hand.clone()
+    by_hand[2, :, 1] = learned[2, :, 1] = 0.4
     learned[0, :, 0] = torch.tensor([2.2, 2.6])  # a tenth and three tenths up; a tenth from their mean, each
     found = attention.positions(learned, by_hand)
-    assert found == pytest.approx({"moved": 0.1, "heads apart": 0.05})
+    assert found == pytest.approx({"moved": 0.2 / 3, "heads apart": 0.1 / 3}), "mean of three axes"
+    learned[1, 0, 0] = -0.3  # one head has begun to look along a diagonal
+    found = attention.positions(learned, by_hand)
+    assert found == pytest.approx({"moved": (0.2 + 0.3) / 3, "heads apart": (0.1 + 0.3) / 3})

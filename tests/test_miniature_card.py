@@ -31,6 +31,11 @@ GOOD = {
     "settings": {"steps": 20, "guidance": 4.5, "frames": 31, "prompts": [200, 100], "dtype": "float32"},
 }  # fmt: skip
 
+FOUND = {
+    "blocks": [{"std": 92.34, "largest": 494.4, "sharp": 0.956}], "moved": {"an": 0.03, "house": 0.79},
+    "positions": {"moved": 0.0668, "heads apart": 0.0305},
+}  # fmt: skip
+
 
 def test_the_card_holds_the_measured_figures_and_who_made_it():
     text = card(TRAINING | {"remark": "Made in two goes.", "by eye": "Balls are not round."}, GOOD)
@@ -53,9 +58,7 @@ def test_the_card_holds_the_measured_figures_and_who_made_it():
 
 
 def test_the_card_says_how_the_text_encoder_attends_where_that_was_measured():
-    found = {"blocks": [{"std": 92.34, "largest": 494.4, "sharp": 0.956}], "moved": {"an": 0.03, "house": 0.79},
-             "positions": {"moved": 0.0668, "heads apart": 0.0305}}  # fmt: skip
-    text = card(TRAINING, GOOD | {"text encoder": found})
+    text = card(TRAINING, GOOD | {"text encoder": FOUND})
     assert "| block 0 | 92.3 | 494 | 96 % |" in text and "an 0.03" in text and "house 0.79" in text
     assert "6.7 % from what was set, the heads 3.0 % from their mean" in text
     assert "text encoder attends" in text and "text encoder attends" not in card(TRAINING, GOOD)
@@ -63,8 +66,17 @@ def test_the_card_says_how_the_text_encoder_attends_where_that_was_measured():
 
 def test_the_card_says_what_went_on_from_a_finished_folder():
     stages = TRAINING["stages"] | {"decoder, again": {"steps": 77, "minutes": 6}}
-    assert "start from the finished folder" in card(TRAINING | {"stages": stages}, GOOD)
-    assert "start from the finished folder" not in card(TRAINING, GOOD)
+    text = card(TRAINING | {"stages": stages}, GOOD)
+    assert "From the finished folder" in text and "the decoder went on" in text
+    assert "soft attention" not in text and "the transformer went on" not in text, "what was not done is not said"
+    assert "From the finished folder" not in card(TRAINING, GOOD)
+
+
+def test_the_stored_card_says_what_is_stored():
+    training, result = (
+        json.loads((MODELS / "tiny-mochi" / f"{name}.json").read_text()) for name in ("training", "evaluation")
+    )
+    assert (MODELS / "tiny-mochi" / "README.md").read_text() == card(training, result)
 
 
 def test_the_card_of_animatediff_says_whether_all_learned_together():
@@ -114,6 +126,14 @@ def test_a_folder_without_figures_is_refused(tmp_path, capsys):
         main([str(tmp_path)])
     assert "evaluation.json" in capsys.readouterr().err and not (tmp_path / "README.md").exists()
     (tmp_path / "evaluation.json").write_text(json.dumps(GOOD))
+    with pytest.raises(SystemExit):
+        main([str(tmp_path)])
+    assert "run training.mochi.attention" in capsys.readouterr().err
+    (tmp_path / "evaluation.json").write_text(json.dumps({"text encoder": FOUND}))
+    with pytest.raises(SystemExit):
+        main([str(tmp_path)])
+    assert "run training.mochi.evaluate again" in capsys.readouterr().err and not (tmp_path / "README.md").exists()
+    (tmp_path / "evaluation.json").write_text(json.dumps(GOOD | {"text encoder": FOUND}))
     assert main([str(tmp_path)]) == 0 and "31.50 dB" in (tmp_path / "README.md").read_text()
 
 

@@ -147,15 +147,16 @@ LEVER = (
 
 
 ATTENTION = (
-    "How the text encoder attends, by `python -m training.mochi.attention`; a row with over 90 % on one key is a "
-    "choice, not a mixture."
+    "How the text encoder attends, by `python -m training.mochi.attention`; a row with nearly all of it on one key is "
+    "a choice, not a mixture."
 )
 
 
-AGAIN = """
-The stages called *again* start from the finished folder (`python -m training.mochi.again`): a new text encoder learns
-to say what the first one says with soft attention, the decoder and the transformer go on from their weights.
-"""
+AGAIN = {  # a stage of training.mochi.again: what it did
+    "text_encoder, again": "a new text encoder learned to say with soft attention what the first one said",
+    "decoder, again": "the decoder went on from its weights, made wider where it was narrower",
+    "transformer, again": "the transformer went on from its weights, its positions at the full rate",
+}
 
 
 def verdict(missed: list[str], *advice: str) -> str:
@@ -178,9 +179,17 @@ def card(training: dict, result: dict) -> str:
         by_eye=training.get("by eye", ""),
         seen=settings["prompts"][0], unseen=settings["prompts"][1], steps=settings["steps"],
         guidance=settings["guidance"], dtype=settings["dtype"], figures=table(result),
-        again=AGAIN if any(stage.endswith(", again") for stage in training["stages"]) else "",
+        again=again(training["stages"]),
         verdict=verdict(shortfalls(result), LEVER), attention=attention(result),
     )  # fmt: skip
+
+
+def again(stages: dict) -> str:
+    """What was done after the model was first finished: a paragraph, or nothing."""
+    done = [f"- {AGAIN[stage]}" for stage in stages if stage in AGAIN]
+    if not done:
+        return ""
+    return "\n".join(["", "From the finished folder (`python -m training.mochi.again`):", "", *done, ""])
 
 
 def attention(result: dict) -> str:
@@ -198,6 +207,10 @@ def main(arguments=None) -> int:
     if missing:
         parser.error(f"{folder} lacks {' and '.join(missing)}: run training.mochi.train, then training.mochi.evaluate")
     training, result = (json.loads((folder / name).read_text()) for name in ("training.json", "evaluation.json"))
+    if "moving psnr" not in result:
+        parser.error(f"{folder}/evaluation.json is of an older evaluation: run training.mochi.evaluate again")
+    if "positions" not in result.get("text encoder", {}):
+        parser.error(f"{folder}/evaluation.json lacks the text encoder: run training.mochi.attention")
     (folder / "README.md").write_text(card(training, result))
     return 0
 

@@ -14,7 +14,8 @@ from tqdm.auto import tqdm
 from training.optimizer import Muon
 
 SAVE_EVERY = 120.0  # seconds
-TABLES = ("embed_tokens", "shared", "token_embedding", "position_embedding")  # not matrices: a row for each token
+# not matrices: a row for each token, a frequency for each pair of numbers
+TABLES = ("embed_tokens", "shared", "token_embedding", "position_embedding", "pos_frequencies")
 WARM_UP, COOL_DOWN = 0.03, 0.5  # shares of the training: the rate rises, later it falls
 
 
@@ -36,8 +37,10 @@ class Place:
             file.write(json.dumps({"stage": stage, **values}) + "\n")
 
     def autocast(self):
-        """bfloat16, on CUDA and on the CPU (with AVX-512 or AMX it is fast; without, it is emulated)."""
-        return torch.autocast(torch.device(self.device).type, torch.bfloat16)
+        """bfloat16 on CUDA and on a CPU that multiplies it; one that does not is several times as slow with it."""
+        kind = torch.device(self.device).type
+        quick = kind != "cpu" or torch.cpu._is_amx_tile_supported() or torch.cpu._is_avx512_bf16_supported()
+        return torch.autocast(kind, torch.bfloat16, enabled=quick)
 
 
 class Average:
@@ -68,7 +71,7 @@ def rate_at(progress: float) -> float:
 
 
 def optimizer_for(model: nn.Module, settings: dict, slow: tuple[str, ...] = ()) -> "Both":
-    """Muon for matrices and kernels; AdamW for vectors and embeddings, a hundredth of its rate for `slow`."""
+    """Muon for matrices and kernels; AdamW for vectors and tables, a hundredth of its rate for `slow`."""
     kernels, groups = [], {}
     for name, p in model.named_parameters():
         gently = bool(slow) and name.endswith(slow)

@@ -78,8 +78,9 @@ def decoding(mesh, folder: Path, request: Request) -> dict:
     is cut in height and width instead, over the mesh as it lies.
     """
     config = Weights(folder, "vae").config
-    widths = zip(config["decoder_block_out_channels"], config["layers_per_block"], strict=False)
-    if any(width % WIDTHS for width, layers in widths if layers):  # without layers there is no convolution
+    widths = config["decoder_block_out_channels"]
+    blocks = zip([*widths, widths[-1]], config["layers_per_block"], strict=True)  # the last is the middle one
+    if any(width % WIDTHS for width, layers in blocks if layers):  # without layers there is no convolution
         return {"use_reference_vae": True}
     latent_frames = (request.frames - 1) // math.prod(config["temporal_expansions"]) + 1
     if mesh.system.name == "t3000" and math.ceil(latent_frames / math.prod(mesh.shape)) < HANDED_ON:

@@ -81,13 +81,12 @@ def decoder(mesh) -> dict:
     got, seconds = timed(lambda: theirs.decode(latents, return_dict=False)[0])
     with torch.no_grad():
         wanted = reference.decoder(latents)[0]
-    assert got.shape[2] >= wanted.shape[2], (got.shape, wanted.shape)
-    return {"pcc": pcc(got[:, :, : wanted.shape[2]], wanted), "seconds": seconds}
+    return {"pcc": pcc(got, wanted), "seconds": seconds}
 
 
 def t5(mesh) -> dict:
     """tiny-mochi's text encoder, on a prompt"""
-    reference = T5EncoderModel.from_pretrained(WEIGHTS, subfolder="text_encoder").eval()
+    reference = T5EncoderModel.from_pretrained(WEIGHTS, subfolder="text_encoder", dtype=torch.float32).eval()
     tokenizer = AutoTokenizer.from_pretrained(f"{WEIGHTS}/tokenizer")
     tokens = tokenizer([PROMPT], padding="max_length", max_length=256, return_tensors="pt")
     config = reference.config

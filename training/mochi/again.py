@@ -9,6 +9,7 @@ one to learn at the same time, so decoder and transformer can, in a process each
 import argparse
 import json
 import math
+import os
 import time
 from pathlib import Path
 
@@ -20,7 +21,7 @@ from helpers.world.scenes import render
 from training.config import configuration
 from training.export import learned_on, loaded
 from training.loop import Place, train
-from training.mochi import autoencoder as videos
+from training.mochi.autoencoder import Painter, crop, encode_clips, loss_of, reconstruction
 from training.mochi.denoiser import Batches, Denoiser, TextEncoder, learn
 from training.mochi.evaluate import fixed_clips
 from training.mochi.soft import SETTINGS, soften
@@ -28,8 +29,9 @@ from training.mochi.wider import widened
 from training.parts import new_tokenizer, tie_capitals
 
 DECODER = {"batch": 2, "frames": 13, "rate": 5e-4, "muon": 0.01, "check_every": 100}
-TRANSFORMER = {"rate": 3e-4, "muon": 0.006}  # a third of what it began with: it has learned
+TRANSFORMER = {"rate": 1e-4, "muon": 0.001}  # a tenth and a twentieth of what it began with: it has learned
 CHECKED = 10  # held-out clips, one of each scene
+PRESETS = ("default", "smoke")
 
 
 def text_encoder(place: Place, config: dict, folder: Path, minutes: float) -> tuple[T5EncoderModel, bool]:
@@ -44,19 +46,19 @@ def decoder(place: Place, config: dict, folder: Path, minutes: float) -> tuple[A
     """The folder's autoencoder, its decoder as wide as the configuration says and learned on; whether it is done."""
     model = widened(loaded(AutoencoderKLMochi, folder / "vae"), config).to(place.device).train()
     model.encoder.requires_grad_(False)
-    painter = videos.Painter(place.device, config["frames"], DECODER["batch"])
+    painter = Painter(place.device, config["frames"], DECODER["batch"])
     checks = render(fixed_clips(CHECKED, True), place.device, config["frames"]) * 2 - 1
 
     def loss_at(step, progress, generator):
         clips = painter.batch(step, DECODER["batch"])
         length = min(DECODER["frames"], config["frames"])
-        target = videos.crop(clips, clips.shape[-1], length, 1, step)
+        target = crop(clips, clips.shape[-1], length, 1, step)
         with place.autocast():
-            return videos.loss_of(model, target, 0.0, generator)
+            return loss_of(model, target, 0.0, generator)
 
     def check(model):
         with place.autocast():
-            return {"psnr_held_out": videos.reconstruction(model, checks)}
+            return {"psnr_held_out": reconstruction(model, checks)}
 
     settings = DECODER | {"steps": None, "minutes": minutes}
     done = train(place, "decoder", model, settings, loss_at, check)
@@ -67,15 +69,21 @@ def transformer(place: Place, config: dict, folder: Path, minutes: float) -> tup
     """The folder's transformer, learned on with its positions at the full rate; and whether it is done.
 
     The latents of the clips are encoded first, into the folder of the checkpoint, where they are not there yet.
+    Raises ValueError where that folder holds latents of more or fewer clips.
     """
     vae = loaded(AutoencoderKLMochi, folder / "vae").eval()
     learned = loaded(MochiTransformer3DModel, folder / "transformer")
-    if not videos.encode_clips(place, config, vae):
+    if not encode_clips(place, config, vae):
         return learned, False
     text = TextEncoder(config)
     text.t5 = T5EncoderModel.from_pretrained(folder / "text_encoder", dtype=torch.float32)
     settings = config["transformer_training"] | TRANSFORMER | {"steps": None, "minutes": minutes}
     batches = Batches(place, settings["drop"], settings["often"])
+    if len(batches.moments) != config["latents"]["clips"]:
+        raise ValueError(
+            f"{place.folder} holds latents of {len(batches.moments)} clips, not of {config['latents']['clips']}: "
+            "take another --run or that many --clips"
+        )
     batches.mean, batches.std = (
         torch.tensor(numbers, device=place.device).view(1, -1, 1, 1, 1)
         for numbers in (vae.config.latents_mean, vae.config.latents_std)
@@ -93,33 +101,67 @@ PARTS = {
 
 
 def give(part: str, model, folder: Path, checkpoint: Path, config: dict) -> None:
-    """Puts what has learned into the finished folder, in bfloat16 as the rest, and says so in its training.json."""
-    place = PARTS[part][1]
-    model.to("cpu", torch.bfloat16).save_pretrained(folder / place)
-    record = folder / "training.json"
+    """Puts what has learned into the finished folder, in bfloat16 as the rest, and says so in its training.json.
+
+    The checkpoint goes, so that the same command begins another stage, and takes up none that has been given.
+    """
+    place, record = PARTS[part][1], folder / "training.json"
     before = json.loads(record.read_text())
     before["parts"][place]["parameters"] = sum(p.numel() for p in model.parameters())
-    clips = config["latents"]["clips"] if part == "transformer" else before["clips"]
+    # the first clips of the same sequence: as many as it ever saw
+    clips = max(before["clips"], config["latents"]["clips"]) if part == "transformer" else before["clips"]
     after = learned_on(before, f"{part}, again", checkpoint, clips)
-    record.write_text(json.dumps(after, indent=1) + "\n")
+    new = folder / f"{place}.new"
+    model.to("cpu", torch.bfloat16).save_pretrained(new)
+    for file in new.iterdir():
+        os.replace(file, folder / place / file.name)
+    new.rmdir()
+    record.with_suffix(".new").write_text(json.dumps(after, indent=1) + "\n")
+    os.replace(record.with_suffix(".new"), record)
+    checkpoint.unlink()
+
+
+def above_nought(kind: type):
+    """For argparse: a number of that kind, refused where it is not above 0."""
+
+    def number(text: str):
+        value = kind(text)
+        if not value > 0:
+            raise argparse.ArgumentTypeError(f"{text} is not above 0")
+        return value
+
+    return number
+
+
+def _options(parser: argparse.ArgumentParser, arguments) -> argparse.Namespace:
+    parser.add_argument("part", choices=PARTS)
+    parser.add_argument("folder", type=Path, help="the finished diffusers folder to start from, which is changed")
+    parser.add_argument("--minutes", type=above_nought(float), default=30.0,
+                        help="of training; a call after one that was stopped goes on to this sum")  # fmt: skip
+    parser.add_argument("--clips", type=above_nought(int), default=6000, help="that the transformer learns from")
+    parser.add_argument("--preset", choices=PRESETS, default="default", help="whose sizes the folder has")
+    parser.add_argument("--run", type=Path, help="folder of checkpoints and latents; default: runs/FOLDER-again")
+    parser.add_argument("--stop-after", type=float, default=math.inf, help="minutes until this call stops")
+    options = parser.parse_args(arguments)
+    options.run = options.run or Path("runs") / f"{options.folder.resolve().name}-again"
+    return options
 
 
 def main(arguments=None) -> int:
     parser = argparse.ArgumentParser(prog="python -m training.mochi.again", description=__doc__)
-    parser.add_argument("part", choices=PARTS)
-    parser.add_argument("folder", type=Path, help="the finished diffusers folder to start from, which is changed")
-    parser.add_argument("--minutes", type=float, default=30.0, help="of training; a second call goes on to this sum")
-    parser.add_argument("--clips", type=int, default=6000, help="that the transformer learns from")
-    parser.add_argument("--preset", default="default", help="default or smoke: the sizes that the folder has")
-    parser.add_argument("--run", default="runs/mochi-again", type=Path, help="folder of checkpoints and latents")
-    parser.add_argument("--stop-after", type=float, default=math.inf, help="minutes until this call stops")
-    options = parser.parse_args(arguments)
+    options = _options(parser, arguments)
     if not (options.folder / "training.json").is_file():
         parser.error(f"{options.folder} is no finished folder: it has no training.json")
     config = configuration(options.preset)
+    width = json.loads((options.folder / "text_encoder" / "config.json").read_text())["d_model"]
+    if width != config["text_encoder"]["d_model"]:
+        parser.error(f"{options.folder} has other sizes than --preset {options.preset}")
     config["latents"]["clips"] = options.clips
     place = Place(options.run, deadline=time.time() + options.stop_after * 60)
-    model, done = PARTS[options.part][0](place, config, options.folder, options.minutes)
+    try:
+        model, done = PARTS[options.part][0](place, config, options.folder, options.minutes)
+    except ValueError as error:
+        parser.error(str(error))
     if done:
         give(options.part, model, options.folder, options.run / f"{options.part}.pt", config)
     print("done" if done else "stopped in between: the same command goes on from here")

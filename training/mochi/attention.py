@@ -6,6 +6,7 @@ Puts what it finds into evaluation.json beside the other figures; the card shows
 
 import argparse
 import json
+import os
 from pathlib import Path
 
 import torch
@@ -99,11 +100,10 @@ def _distances(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
 
 def positions(learned: torch.Tensor, by_hand: torch.Tensor) -> dict[str, float]:
     """How far a transformer's frequencies, (3, heads, head_dim / 2), have come from those that were set by hand, and
-    the heads from each other: mean shares of what was set, of all that was not set to zero."""
-    set_ = by_hand != 0
-    moved = (learned - by_hand).abs()[set_] / by_hand.abs()[set_]
-    apart = (learned - learned.mean(1, keepdim=True)).abs()[set_] / by_hand.abs()[set_]
-    return {"moved": float(moved.mean()), "heads apart": float(apart.mean())}
+    the heads from each other: mean over the three axes of the sum of all that moved as a share of the sum of what was
+    set, those set to zero among them, so that a head that has begun to look along a diagonal counts."""
+    share = lambda change: float((change.abs().sum((1, 2)) / by_hand.abs().sum((1, 2))).mean())
+    return {"moved": share(learned - by_hand), "heads apart": share(learned - learned.mean(1, keepdim=True))}
 
 
 def measure(encoder: T5EncoderModel, tokenizer, captions: int = 200, prompts: int = 20) -> dict:
@@ -124,8 +124,8 @@ def measure(encoder: T5EncoderModel, tokenizer, captions: int = 200, prompts: in
 
 def table(found: dict) -> str:
     """The figures as a Markdown table and two sentences."""
-    lines = ["| text encoder | std of scores from their row's mean | largest | rows with over 90 % on one key |"]
-    lines.append("|---" * 4 + "|")
+    sharp = f"rows with over {100 * SHARP:.0f} % on one key"
+    lines = [f"| text encoder | std of scores from their row's mean | largest | {sharp} |", "|---" * 4 + "|"]
     for number, row in enumerate(found["blocks"]):
         lines.append(f"| block {number} | {row['std']:.1f} | {row['largest']:.0f} | {100 * row['sharp']:.0f} % |")
     moved = sorted(found["moved"], key=found["moved"].get)
@@ -151,7 +151,9 @@ def main(arguments=None) -> int:
     transformer = MochiTransformer3DModel.from_pretrained(folder / "transformer", torch_dtype=torch.float32)
     by_hand = new_transformer({"transformer": {name: transformer.config[name] for name in SIZES}}).pos_frequencies
     found["positions"] = positions(transformer.pos_frequencies.detach(), by_hand.detach())
-    path.write_text(json.dumps(json.loads(path.read_text()) | {"text encoder": found}, indent=1) + "\n")
+    result = json.loads(path.read_text()) | {"text encoder": found}
+    path.with_suffix(".new").write_text(json.dumps(result, indent=1) + "\n")
+    os.replace(path.with_suffix(".new"), path)
     print(table(found))
     return 0
 

@@ -117,13 +117,18 @@ def train_autoencoder(place: Place, config: dict):
 
 
 @torch.no_grad()
-def reconstruction(autoencoder, videos: torch.Tensor) -> float:
-    """Mean PSNR in dB of videos (B, 3, T, H, W) in -1..1, encoded to the mean and decoded, one by one."""
+def reconstruction(autoencoder, videos: torch.Tensor, where=None) -> float:
+    """Mean PSNR in dB of videos (B, 3, T, H, W) in -1..1, encoded to the mean and decoded, one by one.
+
+    where(video) -> (1, T, H, W), True at the pixels that count; all of them without it.
+    """
     values = []
     for video in videos.split(1):
         mean = autoencoder.encode(video).latent_dist.mode()
         again = autoencoder.decode(mean).sample.float().clamp(-1, 1)
-        values.append(-10 * math.log10(float((again - video).square().mean()) / 4 + 1e-12))
+        square = (again - video).square().mean(1)
+        square = square if where is None else square[where(video)]
+        values.append(-10 * math.log10(float(square.mean()) / 4 + 1e-12))
     return sum(values) / len(values)
 
 

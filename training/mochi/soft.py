@@ -19,7 +19,7 @@ from training.mochi.reader import CHECKS, SEEDS
 from training.parts import SPECIAL, new_text_encoder, new_tokenizer
 
 SETTINGS = {"batch": 64, "captions": 20000, "rate": 1e-3, "muon": 0.02, "check_every": 250}
-LIMIT = 2.0  # e^2 more than the mean of its row is the largest score that costs nothing
+LIMIT = 2.0  # a score this far above the mean of its row, so of a weight e^2 times as large, still costs nothing
 PRICE = 0.05  # of the mean square of what is above it, beside errors as a share of the teacher's variance
 
 

@@ -1,7 +1,8 @@
 """A decoder with more channels that starts from what a narrower one has learned.
 
-Tenstorrent's own Mochi (models/tt_dit of tenstorrent/tt-metal) prepares kernels for ttnn's conv3d, and that takes 64
-or 128 channels and refuses 96. So a decoder of 96 is widened; it learns on from there (training.mochi.again).
+Tenstorrent's own Mochi (models/tt_dit of tenstorrent/tt-metal) takes blocks of 128 channels where its table names no
+others, and ttnn's conv3d refuses to cut 64 or 96 channels into them. So a decoder of 96 is widened; it learns on from
+there (training.mochi.again).
 """
 
 import torch
@@ -18,7 +19,8 @@ def widened(learned: AutoencoderKLMochi, config: dict) -> AutoencoderKLMochi:
 
     Each new channel repeats one of its group. What reads the two of them takes unlike shares of what it took from the
     one, so that they can learn apart. Sums stay; the variance in a group moves a little, which a short training mends.
-    Raises ValueError where a width would shrink, or where groups would not grow alike.
+    Raises ValueError where a width would shrink, where groups would not grow alike, where the same width would become
+    two, or two widths grow by the same share.
     """
     old, new = (tuple(has["decoder_block_out_channels"]) for has in (learned.config, config["autoencoder"]))
     if old == new:
@@ -26,6 +28,10 @@ def widened(learned: AutoencoderKLMochi, config: dict) -> AutoencoderKLMochi:
     grows = {before: after for before, after in zip(old, new, strict=True) if before != after}
     if any(after < before or before % GROUPS or after % GROUPS for before, after in grows.items()):
         raise ValueError(f"widths of a decoder grow, each by a multiple of {GROUPS}: not {old} to {new}")
+    if any(grows.get(before, after) != after for before, after in zip(old, new, strict=True) if before != after):
+        raise ValueError(f"blocks that grow from the same width grow alike: not {old} to {new}")
+    if len({after / before for before, after in grows.items()}) < len(grows):
+        raise ValueError(f"two widths that grow by the same share cannot be told apart in a weight: {old} to {new}")
     torch.manual_seed(config["seed"] + 5)
     shape = {name: learned.config[name] for name in config["autoencoder"]} | {"decoder_block_out_channels": new}
     whole = new_autoencoder(config | {"autoencoder": shape})
