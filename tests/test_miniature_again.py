@@ -5,7 +5,7 @@ import json
 
 import pytest
 import torch
-from diffusers import AutoencoderKLMochi
+from diffusers import AutoencoderKLMochi, MochiTransformer3DModel
 from safetensors.torch import load_file
 
 from training.config import configuration
@@ -220,6 +220,23 @@ def test_latents_of_another_call_are_not_taken_for_these(folder, tmp_path, capsy
         again.main([*asked, "--clips", "40"])
     assert "holds latents of 20 clips, not of 40" in capsys.readouterr().err
     assert all(torch.equal(value, before[name]) for name, value in weights(folder).items())
+
+
+def test_the_transformer_goes_half_way_to_what_it_learned(folder, tmp_path, monkeypatch):
+    def learn(place, settings, denoiser, batches):
+        for weight in denoiser.transformer.parameters():
+            weight.data.add_(torch.arange(weight.numel()).view(weight.shape) % 7)
+        return True
+
+    monkeypatch.setattr(again, "learn", learn)
+    config = configuration("smoke")
+    config["latents"]["clips"] = 10
+    kept, done = again.transformer(Place(tmp_path / "run", quiet=True), config, folder, 1.0)
+    before = MochiTransformer3DModel.from_pretrained(folder / "transformer", dtype=torch.float32).state_dict()
+    assert done and kept.state_dict().keys() == before.keys()
+    for name, weight in kept.state_dict().items():
+        step = torch.arange(weight.numel()).view(weight.shape) % 7
+        assert torch.allclose(weight, before[name] + step / 2, atol=1e-6), name
 
 
 def test_positions_learn_as_a_table_and_not_as_a_matrix():

@@ -36,7 +36,7 @@ def made(models: Path, clips: list[Clip], steps: int) -> dict[str, list]:
         stills.paint(pipeline, [clip] * FRAMES, steps, guide, batch=FRAMES) for clip in tqdm(clips, desc="stills")
     ]
     tied = animatediff.Sampler(models / "tiny-animatediff", steps, GUIDANCE["tiny-animatediff"])
-    whole = mochi.Sampler(models / "tiny-mochi", steps, GUIDANCE["tiny-mochi"], 2 * FRAMES - 1, 6, "bfloat16", "cpu")
+    whole = mochi.Sampler(models / "tiny-mochi", steps, GUIDANCE["tiny-mochi"], 2 * FRAMES - 1, 6, "float32", "cpu")
     return {
         "independent stills": sheets,
         "Ken Burns": [ken_burns(sheet[0], *CAMERA, frames=FRAMES, size=(96, 96)) for sheet in sheets],

@@ -1,6 +1,8 @@
 """A trained miniature as a diffusers folder, and as a few small files that travel."""
 
+import argparse
 import json
+import os
 from pathlib import Path
 
 import torch
@@ -35,6 +37,26 @@ def loaded(kind, folder):
     model = kind.from_pretrained(folder, dtype=torch.float32)
     model.register_to_config(_name_or_path="")
     return model
+
+
+def finished(parser: argparse.ArgumentParser, folder: Path) -> dict:
+    """What the training.json of a finished folder holds; the parser's error where there is none."""
+    record = folder / "training.json"
+    if not record.is_file():
+        parser.error(f"{folder} is no finished folder: it has no training.json")
+    return json.loads(record.read_text())
+
+
+def write_record(folder: Path, record: dict) -> None:
+    """training.json of a folder; a stop in between leaves the old one whole."""
+    path = folder / "training.json"
+    path.with_suffix(".new").write_text(json.dumps(record, indent=1) + "\n")
+    os.replace(path.with_suffix(".new"), path)
+
+
+def outcome(done: bool) -> str:
+    """What a training says at the end of a call."""
+    return "done" if done else "stopped in between: the same command goes on from here"
 
 
 def learned_on(before: dict, stage: str, checkpoint: Path, clips: int) -> dict:

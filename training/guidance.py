@@ -56,7 +56,7 @@ def main(arguments=None) -> int:
     parser.add_argument("folder", nargs="?", default="models/tiny-mochi", type=Path)
     parser.add_argument("--picture", action="store_true", help="make the picture only")
     options = parser.parse_args(arguments)
-    sampler = Sampler(options.folder, STEPS, 1.0, FRAMES, PROMPTS, "bfloat16", "cpu")
+    sampler = Sampler(options.folder, STEPS, 1.0, FRAMES, PROMPTS, "float32", "cpu")
     if not options.picture:
         OUT.write_text(json.dumps(compare(sampler), indent=1) + "\n")
     shown = fixed_clips(PROMPTS, unseen=True)[SHOWN]

@@ -6,7 +6,6 @@ the first see training.stills.train.
 """
 
 import argparse
-import json
 import math
 import time
 from dataclasses import replace
@@ -19,7 +18,7 @@ from transformers import CLIPTextModel
 from training.animatediff.parts import TextEncoder, configuration, save_pipeline
 from training.animatediff.stages import Clips, train_motion, train_text_encoder, train_unet
 from training.animatediff.together import train_together
-from training.export import learned_on, loaded
+from training.export import finished, learned_on, loaded, outcome, write_record
 from training.loop import Place
 from training.stills.frames import encode_frames
 
@@ -61,21 +60,20 @@ def main(arguments=None) -> int:
     parser.add_argument("--out", type=Path, help="the diffusers folder to write; default: the one it starts from")
     parser.add_argument("--stop-after", type=float, default=math.inf, help="minutes until this call stops")
     options = parser.parse_args(arguments)
-    training = options.folder / "training.json"
-    if not training.is_file():
-        parser.error(f"{options.folder} is no finished folder: it has no training.json")
+    before = finished(parser, options.folder)
     config, out = configuration(), options.out or options.folder
     place = Place(options.run, deadline=time.time() + options.stop_after * 60)
     vae = loaded(AutoencoderKL, options.autoencoder).eval()
-    before, parts = json.loads(training.read_text()), finished_parts(options.folder, config)
+    parts = finished_parts(options.folder, config)
     done = encode_frames(place, config, vae)
     if done:
         clips = Clips(place, config["unet_training"]["drop"])
         done = finish(place, config, vae, parts, clips, out)
     if done:
-        after = learned_on(before, "together", place.folder / "together.pt", len(clips.moments))
-        (out / "training.json").write_text(json.dumps(after, indent=1) + "\n")
-    print("done" if done else "stopped in between: the same command goes on from here")
+        checkpoint = place.folder / "together.pt"
+        write_record(out, learned_on(before, "together", checkpoint, len(clips.moments)))
+        checkpoint.unlink()  # given: the next call begins anew
+    print(outcome(done))
     return 0
 
 

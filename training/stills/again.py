@@ -16,7 +16,7 @@ import torch
 from diffusers import AutoencoderKL, SD3Transformer2DModel
 from transformers import CLIPTextModelWithProjection, T5EncoderModel
 
-from training.export import learned_on, loaded
+from training.export import finished, learned_on, loaded, outcome, write_record
 from training.loop import Place
 from training.stills.frames import encode_frames
 from training.stills.parts import configuration, new_transformer
@@ -86,9 +86,11 @@ def finer(learned: SD3Transformer2DModel, config: dict) -> SD3Transformer2DModel
     return whole
 
 
-def learn_on(place: Place, config: dict, folder: Path, out: Path) -> bool:
-    """Encode the clips, train, write the diffusers folder and its training.json; False if the deadline came first."""
-    before = json.loads((folder / "training.json").read_text())
+def learn_on(place: Place, config: dict, folder: Path, before: dict, out: Path) -> bool:
+    """Encode the clips, train, write the diffusers folder and its training.json; False if the deadline came first.
+
+    before: the training.json of the folder that it starts from. The checkpoint goes when its weights have been given.
+    """
     vae = loaded(AutoencoderKL, folder / "vae").eval()
     mean, std = vae.config.shift_factor, 1 / vae.config.scaling_factor
     if not encode_frames(place, config, vae):
@@ -101,15 +103,17 @@ def learn_on(place: Place, config: dict, folder: Path, out: Path) -> bool:
     denoiser, done = train_denoiser(here, config, batches, encoder, learned)
     if done:
         save_pipeline(out, vae, denoiser, mean, std)
-        after = learned_on(before, "transformer, again", here.folder / "transformer.pt", len(batches.moments))
-        (out / "training.json").write_text(json.dumps(after, indent=1) + "\n")
+        checkpoint = here.folder / "transformer.pt"
+        write_record(out, learned_on(before, "transformer, again", checkpoint, len(batches.moments)))
+        checkpoint.unlink()
     return done
 
 
 def main(arguments=None) -> int:
     parser = argparse.ArgumentParser(prog="python -m training.stills.again", description=__doc__)
     parser.add_argument("folder", type=Path, help="the finished diffusers folder to start from")
-    parser.add_argument("--minutes", type=float, default=96.0, help="of training; a second call goes on to this sum")
+    parser.add_argument("--minutes", type=float, default=96.0,
+                        help="of training; a call after one that was stopped goes on to this sum")  # fmt: skip
     parser.add_argument("--clips", type=int, default=3000, help="that it learns from")
     parser.add_argument("--blocks", type=int, help="of the transformer; new ones change nothing until they learn")
     parser.add_argument("--patch", type=int, help="latents a side of a token; 1 takes patches apart")
@@ -118,8 +122,7 @@ def main(arguments=None) -> int:
     parser.add_argument("--out", type=Path, help="the diffusers folder to write; default: the one it starts from")
     parser.add_argument("--stop-after", type=float, default=math.inf, help="minutes until this call stops")
     options = parser.parse_args(arguments)
-    if not (options.folder / "training.json").is_file():
-        parser.error(f"{options.folder} is no finished folder: it has no training.json")
+    before = finished(parser, options.folder)
     shape = json.loads((options.folder / "transformer" / "config.json").read_text())
     blocks = shape["num_layers"]
     if options.blocks is not None and options.blocks < blocks:
@@ -134,8 +137,8 @@ def main(arguments=None) -> int:
     config["latents"]["clips"] = options.clips
     config["transformer_training"] |= {"steps": None, "minutes": options.minutes, "muon": 0.015}  # it has learned
     place = Place(options.run, deadline=time.time() + options.stop_after * 60)
-    done = learn_on(place, config, options.folder, options.out or options.folder)
-    print("done" if done else "stopped in between: the same command goes on from here")
+    done = learn_on(place, config, options.folder, before, options.out or options.folder)
+    print(outcome(done))
     return 0
 
 

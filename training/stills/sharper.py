@@ -6,7 +6,6 @@ training.stills.train.
 """
 
 import argparse
-import json
 import math
 import os
 import time
@@ -16,7 +15,7 @@ import torch
 from diffusers import AutoencoderKL
 from safetensors.torch import load_file, save_file
 
-from training.export import learned_on, loaded
+from training.export import finished, learned_on, loaded, outcome, write_record
 from training.loop import Place, train
 from training.mochi import autoencoder as videos
 from training.stills.frames import PAINTED, OneFrame, psnr_held_out
@@ -46,17 +45,18 @@ def weights_of(folder: Path) -> Path:
     return folder / "vae" / "diffusion_pytorch_model.safetensors"
 
 
-def give(learned: AutoencoderKL, folder: Path, checkpoint: Path) -> None:
-    """Puts its decoder into a finished folder, in the dtype that it had, and says so in its training.json."""
+def give(learned: AutoencoderKL, folder: Path, before: dict, checkpoint: Path) -> None:
+    """Puts its decoder into a finished folder, in the dtype that it had, and says so in its training.json.
+
+    before: what that held.
+    """
     path = weights_of(folder)
     weights = load_file(path)
     for name, value in learned.decoder.state_dict(prefix="decoder.").items():
         weights[name] = value.to(weights[name].dtype).contiguous()
     save_file(weights, path.with_suffix(".new"), metadata={"format": "pt"})
     os.replace(path.with_suffix(".new"), path)
-    record = folder / "training.json"
-    before = json.loads(record.read_text())
-    record.write_text(json.dumps(learned_on(before, STAGE, checkpoint, before["clips"]), indent=1) + "\n")
+    write_record(folder, learned_on(before, STAGE, checkpoint, before["clips"]))
 
 
 def differing(folders: list[Path]) -> list[Path]:
@@ -69,20 +69,22 @@ def differing(folders: list[Path]) -> list[Path]:
 def main(arguments=None) -> int:
     parser = argparse.ArgumentParser(prog="python -m training.stills.sharper", description=__doc__)
     parser.add_argument("folders", type=Path, nargs="+", help="finished diffusers folders that share an autoencoder")
-    parser.add_argument("--minutes", type=float, default=45.0, help="of training; a second call goes on to this sum")
+    parser.add_argument("--minutes", type=float, default=45.0,
+                        help="of training; a call after one that was stopped goes on to this sum")  # fmt: skip
     parser.add_argument("--run", default="runs/stills-sharper", type=Path, help="folder of the checkpoint")
     parser.add_argument("--stop-after", type=float, default=math.inf, help="minutes until this call stops")
     options = parser.parse_args(arguments)
-    for folder in options.folders:
-        if not (folder / "training.json").is_file():
-            parser.error(f"{folder} is no finished folder: it has no training.json")
+    records = [finished(parser, folder) for folder in options.folders]
     if others := differing(options.folders):
         parser.error(f"{others[0]} has another autoencoder than {options.folders[0]}: let it learn by itself")
     place = Place(options.run, deadline=time.time() + options.stop_after * 60)
     autoencoder, done = learn_on(place, options.folders[0], options.minutes)
-    for folder in options.folders if done else ():
-        give(autoencoder, folder, options.run / f"{STAGE}.pt")
-    print("done" if done else "stopped in between: the same command goes on from here")
+    if done:
+        checkpoint = options.run / f"{STAGE}.pt"
+        for folder, before in zip(options.folders, records, strict=True):
+            give(autoencoder, folder, before, checkpoint)
+        checkpoint.unlink()  # given: the next call begins anew
+    print(outcome(done))
     return 0
 
 

@@ -17,7 +17,7 @@ import transformers
 
 from training.animatediff import parts as animatediff_parts
 from training.animatediff.make import make_animatediff
-from training.export import weights_size
+from training.export import outcome, weights_size, write_record
 from training.loop import Place
 from training.stills import parts
 from training.stills.frames import encode_frames, train_autoencoder
@@ -40,7 +40,7 @@ def make(place: Place, config: dict, model: str, out) -> bool:
     _, make_model = MODELS[model]
     if not make_model(place, config, autoencoder, out):
         return False
-    (Path(out) / "training.json").write_text(json.dumps(record(place, config, model, out), indent=1) + "\n")
+    write_record(Path(out), record(place, config, model, out))
     print(f"{out}: {weights_size(out) / 1e6:.1f} MB of weights")
     return True
 
@@ -82,7 +82,7 @@ def main(arguments=None) -> int:
     place = Place(Path(options.run), options.device, time.time() + options.stop_after * 60, options.quiet)
     configuration, _ = MODELS[options.model]
     done = make(place, configuration(options.preset), options.model, options.out or f"models/tiny-{options.model}")
-    print("done" if done else "stopped in between: the same command goes on from here")
+    print(outcome(done))
     return 0
 
 
