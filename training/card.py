@@ -155,7 +155,7 @@ ATTENTION = (
 AGAIN = {  # a stage of training.mochi.again: what it did
     "text_encoder, again": "a new text encoder learned to say with soft attention what the first one said",
     "decoder, again": "the decoder went on from its weights, made wider where it was narrower",
-    "transformer, again": "the transformer went on from its weights, its positions at the full rate; half of the way is kept",
+    "transformer, again": "the transformer went on, its positions at the full rate; half of the way is kept",
 }
 
 
