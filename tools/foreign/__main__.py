@@ -50,7 +50,8 @@ def commit_of(checkout: Path) -> str:
         raise ValueError(f"{checkout} has no models/tt_dit. Name a checkout of tenstorrent/tt-metal.")
     found = subprocess.run(["git", "-C", checkout, "rev-parse", "--short=8", "HEAD"], capture_output=True, text=True)
     if found.returncode:
-        raise ValueError(f"git knows no commit of {checkout}: {found.stderr.strip()}")
+        reason, _, _ = found.stderr.strip().partition("\n")
+        raise ValueError(f"git knows no commit of {checkout}: {reason}")
     return found.stdout.strip()
 
 
