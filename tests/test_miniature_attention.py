@@ -74,3 +74,6 @@ def test_positions_are_measured_from_where_they_were_set():
     learned[1, 0, 0] = -0.3  # one head has begun to look along a diagonal
     found = attention.positions(learned, by_hand)
     assert found == pytest.approx({"moved": (0.2 + 0.3) / 3, "heads apart": (0.1 + 0.3) / 3})
+    learned[2, 1, 1] = 0.5  # and another pair of the other head went an eighth of what its axis has
+    found = attention.positions(learned, by_hand)
+    assert found == pytest.approx({"moved": (0.2 + 0.3 + 1 / 8) / 3, "heads apart": (0.1 + 0.3 + 1 / 8) / 3})

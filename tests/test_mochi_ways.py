@@ -124,6 +124,7 @@ def test_where_nothing_is_missing_it_is_called_with_what_was_asked(mesh, ready):
         ((32, 128, 128, 256), (0, 2, 3, 1, 0), "galaxy", 31, {}),
         ((32, 128, 128, 256), (1, 2, 3, 1, 0), "galaxy", 31, {"use_reference_vae": True}),  # 32 with a convolution
         ((32, 96, 128, 128), (0, 2, 3, 1, 0), "t3000", 31, {"use_reference_vae": True}),
+        ((32, 128, 128, 96), (0, 2, 3, 0, 1), "galaxy", 31, {"use_reference_vae": True}),  # the middle one
         ((32, 128, 128, 128), (0, 2, 3, 1, 0), "t3000", 31, {"vae_mesh_shape": (2, 4)}),  # 6 latent frames on 8 chips
         ((128, 256, 512, 768), (3, 3, 4, 6, 3), "t3000", 43, {"vae_mesh_shape": (2, 4)}),  # 8: one each
         ((128, 256, 512, 768), (3, 3, 4, 6, 3), "t3000", 49, {}),  # 9: two each, the last chips some of padding

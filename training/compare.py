@@ -18,6 +18,7 @@ from helpers.world.detectors import subject_centres
 from helpers.world.prompts import caption
 from helpers.world.scenes import Clip
 from training.animatediff import evaluate as animatediff
+from training.export import write_json
 from training.mochi import evaluate as mochi
 from training.mochi.evaluate import ASPECTS, fixed_clips, judge
 from training.stills import evaluate as stills
@@ -91,7 +92,7 @@ def main(arguments=None) -> int:
     parser.add_argument("--steps", default=STEPS, type=int)
     options = parser.parse_args(arguments)
     result = compare(options.models, options.prompts, options.steps)
-    (options.models / "comparison.json").write_text(json.dumps(result, indent=1) + "\n")
+    write_json(options.models / "comparison.json", result)
     for way, measures in result["ways"].items():
         print(f"{way:20}", "  ".join(f"{name} {each['mean']:.3f}±{each['std']:.3f}" for name, each in measures.items()))
     return 0

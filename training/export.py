@@ -47,10 +47,9 @@ def finished(parser: argparse.ArgumentParser, folder: Path) -> dict:
     return json.loads(record.read_text())
 
 
-def write_record(folder: Path, record: dict) -> None:
-    """training.json of a folder; a stop in between leaves the old one whole."""
-    path = folder / "training.json"
-    path.with_suffix(".new").write_text(json.dumps(record, indent=1) + "\n")
+def write_json(path: Path, value: dict) -> None:
+    """A stop in between leaves the file that was there whole."""
+    path.with_suffix(".new").write_text(json.dumps(value, indent=1) + "\n")
     os.replace(path.with_suffix(".new"), path)
 
 

@@ -7,7 +7,6 @@ of eight seeds, the middle frame of each clip. `--picture` makes it alone, in a 
 """
 
 import argparse
-import json
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +16,7 @@ from helpers.video import to_uint8
 from helpers.world.prompts import caption
 from helpers.world.scenes import Clip
 from training.compare import spread
+from training.export import write_json
 from training.mochi.evaluate import Sampler, fixed_clips, judge
 
 STRENGTHS = (1.0, 2.0, 4.5, 9.0)
@@ -58,7 +58,7 @@ def main(arguments=None) -> int:
     options = parser.parse_args(arguments)
     sampler = Sampler(options.folder, STEPS, 1.0, FRAMES, PROMPTS, "float32", "cpu")
     if not options.picture:
-        OUT.write_text(json.dumps(compare(sampler), indent=1) + "\n")
+        write_json(OUT, compare(sampler))
     shown = fixed_clips(PROMPTS, unseen=True)[SHOWN]
     picture(sampler, shown).save(OUT.with_suffix(".webp"), quality=85)
     return 0

@@ -18,7 +18,7 @@ from transformers import CLIPTextModel
 from training.animatediff.parts import TextEncoder, configuration, save_pipeline
 from training.animatediff.stages import Clips, train_motion, train_text_encoder, train_unet
 from training.animatediff.together import train_together
-from training.export import finished, learned_on, loaded, outcome, write_record
+from training.export import finished, learned_on, loaded, outcome, write_json
 from training.loop import Place
 from training.stills.frames import encode_frames
 
@@ -71,7 +71,7 @@ def main(arguments=None) -> int:
         done = finish(place, config, vae, parts, clips, out)
     if done:
         checkpoint = place.folder / "together.pt"
-        write_record(out, learned_on(before, "together", checkpoint, len(clips.moments)))
+        write_json(out / "training.json", learned_on(before, "together", checkpoint, len(clips.moments)))
         checkpoint.unlink()  # given: the next call begins anew
     print(outcome(done))
     return 0

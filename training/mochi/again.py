@@ -19,7 +19,7 @@ from transformers import T5EncoderModel
 
 from helpers.world.scenes import render
 from training.config import configuration
-from training.export import finished, learned_on, loaded, outcome, write_record
+from training.export import finished, learned_on, loaded, outcome, write_json
 from training.loop import Place, train
 from training.mochi.autoencoder import Painter, crop, encode_clips, loss_of, reconstruction
 from training.mochi.denoiser import Batches, Denoiser, TextEncoder, learn
@@ -91,11 +91,12 @@ def transformer(place: Place, config: dict, folder: Path, minutes: float) -> tup
         torch.tensor(numbers, device=place.device).view(1, -1, 1, 1, 1)
         for numbers in (vae.config.latents_mean, vae.config.latents_std)
     )
-    before = {name: weight.clone() for name, weight in learned.state_dict().items()}
     denoiser = Denoiser(learned, text.eval().requires_grad_(False)).to(place.device)
     done = learn(place, settings, denoiser, batches)
-    after = denoiser.transformer.cpu().state_dict()
-    learned.load_state_dict({name: torch.lerp(weight, after[name], HALF_WAY) for name, weight in before.items()})
+    if done:
+        began = loaded(MochiTransformer3DModel, folder / "transformer").to(place.device)
+        for weight, before in zip(learned.parameters(), began.parameters(), strict=True):
+            weight.data.lerp_(before.data, 1 - HALF_WAY)
     return learned, done
 
 
@@ -122,7 +123,7 @@ def give(part: str, model, folder: Path, before: dict, checkpoint: Path, config:
     for file in new.iterdir():
         os.replace(file, folder / place / file.name)
     new.rmdir()
-    write_record(folder, after)
+    write_json(folder / "training.json", after)
     checkpoint.unlink()
 
 

@@ -6,7 +6,6 @@ Puts what it finds into evaluation.json beside the other figures; the card shows
 
 import argparse
 import json
-import os
 from pathlib import Path
 
 import torch
@@ -14,6 +13,7 @@ from diffusers import MochiTransformer3DModel
 from transformers import AutoTokenizer, T5EncoderModel
 
 from helpers.world.prompts import caption
+from training.export import write_json
 from training.mochi.autoencoder import tokenize
 from training.mochi.denoiser import real
 from training.mochi.evaluate import fixed_clips
@@ -151,9 +151,7 @@ def main(arguments=None) -> int:
     transformer = MochiTransformer3DModel.from_pretrained(folder / "transformer", torch_dtype=torch.float32)
     by_hand = new_transformer({"transformer": {name: transformer.config[name] for name in SIZES}}).pos_frequencies
     found["positions"] = positions(transformer.pos_frequencies.detach(), by_hand.detach())
-    result = json.loads(path.read_text()) | {"text encoder": found}
-    path.with_suffix(".new").write_text(json.dumps(result, indent=1) + "\n")
-    os.replace(path.with_suffix(".new"), path)
+    write_json(path, json.loads(path.read_text()) | {"text encoder": found})
     print(table(found))
     return 0
 

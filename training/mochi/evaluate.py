@@ -6,7 +6,6 @@ writes a JSON file and a contact sheet.
 """
 
 import argparse
-import json
 import resource
 import time
 from pathlib import Path
@@ -19,6 +18,7 @@ from helpers.metrics import coherence
 from helpers.world.detectors import detect
 from helpers.world.prompts import caption
 from helpers.world.scenes import FPS, SCENES, Clip, render, sample
+from training.export import write_json
 from training.mochi.autoencoder import reconstruction
 
 ASPECTS = ("scene", "motion", "subject", "second")
@@ -215,7 +215,7 @@ def main(arguments=None) -> int:
     result = evaluate(sampler, options.seen, options.unseen, options.others)
     contact_sheet(sampler, options.sheet or Path(options.folder) / "samples.jpg")
     path = Path(options.json or Path(options.folder) / "evaluation.json")
-    path.write_text(json.dumps(result, indent=1) + "\n")
+    write_json(path, result)
     print(table(result))
     return 0
 

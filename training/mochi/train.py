@@ -14,7 +14,7 @@ from pathlib import Path
 import torch
 
 from training.config import configuration
-from training.export import outcome, pack, save_pipeline, unpack, weights_size, write_record
+from training.export import outcome, pack, save_pipeline, unpack, weights_size, write_json
 from training.fast import quicken_autoencoder
 from training.loop import Place
 from training.mochi.autoencoder import encode_clips, train_autoencoder
@@ -65,7 +65,7 @@ def make(place: Place, config: dict, out, stages=STAGES, compiled: bool = False)
         if "export" in stages:  # before the end too: a look at what there is so far
             vae = _autoencoder(place, config).cpu()
             save_pipeline(out, vae, denoiser.transformer.cpu(), denoiser.text_encoder.t5.cpu(), mean.cpu(), std.cpu())
-            write_record(Path(out), record(place, config, vae, denoiser))
+            write_json(Path(out) / "training.json", record(place, config, vae, denoiser))
             print(f"{out}: {weights_size(out) / 1e6:.1f} MB of weights")
         return done
     return True

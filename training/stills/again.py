@@ -16,7 +16,7 @@ import torch
 from diffusers import AutoencoderKL, SD3Transformer2DModel
 from transformers import CLIPTextModelWithProjection, T5EncoderModel
 
-from training.export import finished, learned_on, loaded, outcome, write_record
+from training.export import finished, learned_on, loaded, outcome, write_json
 from training.loop import Place
 from training.stills.frames import encode_frames
 from training.stills.parts import configuration, new_transformer
@@ -104,7 +104,8 @@ def learn_on(place: Place, config: dict, folder: Path, before: dict, out: Path) 
     if done:
         save_pipeline(out, vae, denoiser, mean, std)
         checkpoint = here.folder / "transformer.pt"
-        write_record(out, learned_on(before, "transformer, again", checkpoint, len(batches.moments)))
+        after = learned_on(before, "transformer, again", checkpoint, len(batches.moments))
+        write_json(out / "training.json", after)
         checkpoint.unlink()
     return done
 

@@ -15,7 +15,7 @@ import torch
 from diffusers import AutoencoderKL
 from safetensors.torch import load_file, save_file
 
-from training.export import finished, learned_on, loaded, outcome, write_record
+from training.export import finished, learned_on, loaded, outcome, write_json
 from training.loop import Place, train
 from training.mochi import autoencoder as videos
 from training.stills.frames import PAINTED, OneFrame, psnr_held_out
@@ -56,7 +56,7 @@ def give(learned: AutoencoderKL, folder: Path, before: dict, checkpoint: Path) -
         weights[name] = value.to(weights[name].dtype).contiguous()
     save_file(weights, path.with_suffix(".new"), metadata={"format": "pt"})
     os.replace(path.with_suffix(".new"), path)
-    write_record(folder, learned_on(before, STAGE, checkpoint, before["clips"]))
+    write_json(folder / "training.json", learned_on(before, STAGE, checkpoint, before["clips"]))
 
 
 def differing(folders: list[Path]) -> list[Path]:

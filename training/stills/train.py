@@ -17,7 +17,7 @@ import transformers
 
 from training.animatediff import parts as animatediff_parts
 from training.animatediff.make import make_animatediff
-from training.export import outcome, weights_size, write_record
+from training.export import outcome, weights_size, write_json
 from training.loop import Place
 from training.stills import parts
 from training.stills.frames import encode_frames, train_autoencoder
@@ -40,7 +40,7 @@ def make(place: Place, config: dict, model: str, out) -> bool:
     _, make_model = MODELS[model]
     if not make_model(place, config, autoencoder, out):
         return False
-    write_record(Path(out), record(place, config, model, out))
+    write_json(Path(out) / "training.json", record(place, config, model, out))
     print(f"{out}: {weights_size(out) / 1e6:.1f} MB of weights")
     return True
 
