@@ -2,7 +2,9 @@
 
 import pytest
 import torch
+import ttnn
 
+from ttnn_emulator import ops, padding  # noqa: F401  ops attaches golden functions
 from ttnn_emulator import per_chip as module
 from ttnn_emulator.per_chip import per_chip
 from ttnn_emulator.shards import Shards
@@ -14,14 +16,17 @@ def shards(count: int, *shape: int, each: int = 1) -> Shards:
     return Shards.of([value for value in values for _ in range(each)])
 
 
-def outcome(golden, *inputs: Shards, chips: int = 32) -> list[list[torch.Tensor]]:
-    """Of each output the values by chip, at once if that can be; then the same one by one, which must be equal."""
+def outcome(golden, *inputs: Shards, chips: int = 32, name: str = "") -> list[list[torch.Tensor]]:
+    """Of each output the values by chip, at once if that can be; then the same one by one, which must be equal.
+
+    But for the last bit: torch adds up in another order, and takes other exponentials at the end of a vector.
+    """
     arguments = lambda row: (row, {})
-    found = [list(output) for output in per_chip(golden, arguments, list(inputs), chips)]
+    found = [list(output) for output in per_chip(golden, arguments, list(inputs), chips, name)]
     rows = zip(*map(list, inputs))
     wanted = [module.torch_tensors_in(golden(*row)) for row in rows]
     for output, want in zip(found, zip(*wanted), strict=True):
-        assert all(torch.equal(a, b) for a, b in zip(output, want, strict=True))
+        assert all(torch.allclose(a, b, rtol=1e-5, atol=1e-6) for a, b in zip(output, want, strict=True))
     return found
 
 
@@ -50,6 +55,58 @@ def test_small_calls_are_made_at_once(calls):
 
 
 W = [torch.randn(1, 1, 7, 3) for _ in range(4)]
+
+
+@pytest.fixture
+def unmapped(monkeypatch):
+    """torch.vmap fails, so what is at once is so without it."""
+    monkeypatch.setattr(torch, "vmap", None)
+
+
+@pytest.mark.parametrize("name", sorted(module.NUMBER_BY_NUMBER))
+def test_number_by_number_on_a_stack(name, calls, unmapped):
+    """Some operands the same on all chips, and broadcast within a chip; each result is what one chip alone gets."""
+    op = getattr(ttnn, name.removeprefix("ttnn."))
+    assert padding.is_elementwise(op), "in another module of ttnn's it may look at places"
+    x, y = shards(16, 1, 3, 5, 7, each=2), shards(1, 1, 3, 1, 7, each=32)
+    inputs = [x] if name in ("ttnn.silu", "ttnn.gelu", "ttnn.tanh") else [x, y]
+    (found,) = outcome(counted(calls, op.golden_function), *inputs, name=name)
+    assert calls[0] == (16, 1, 3, 5, 7) and found[0] is found[1] and found[1] is not found[2]
+
+
+def test_operands_of_two_ranks_are_mapped(calls):
+    """(16, 3, 5) + (16, 5) would add what belongs to other chips."""
+    x, y = shards(16, 16, 5, each=2), shards(16, 5, each=2)
+    outcome(counted(calls, ttnn.add.golden_function), x, y, name="ttnn.add")
+    assert calls[0] == (16, 5)
+
+
+@pytest.mark.parametrize("name", sorted(module.OF_THE_FIRST))
+@pytest.mark.parametrize("first, second", [(8, 4), (32, 4), (8, 1), (32, 1)])
+def test_along_the_last_dimensions_of_the_first(name, first, second, calls, unmapped):
+    """Tokens over eight rows of chips, weights over four columns: a call for each weight."""
+    golden, product = getattr(ttnn, name.removeprefix("ttnn.")).golden_function, name in ("ttnn.matmul", "ttnn.linear")
+    function, shape = (golden, (7, 3)) if product else (lambda x, w: golden(x, weight=w), (1, 7))
+    values = {n: [torch.randn(1, 2, 5, 7) for _ in range(n)] for n in (8, 32)}[first]
+    weights = [torch.randn(1, 1, *shape) for _ in range(second)]
+    x = Shards.of([values[chip if first == 32 else chip // 4] for chip in range(32)])
+    w = Shards.of([weights[chip % second] for chip in range(32)])
+    (found,) = outcome(counted(calls, function), x, w, name=name)
+    assert calls[:second] == [(8 if second == 4 else first, 1, 2, 5, 7)] * second and len(calls) == second + 32
+    assert len({id(value) for value in found}) == max(first, 8 * second)
+
+
+def test_a_second_factor_of_more_dimensions_is_mapped(calls):
+    """(8, 5, 7) @ (8, 7, 3) would multiply what belongs to other chips."""
+    x, w = shards(8, 5, 7, each=4), shards(1, 8, 7, 3, each=32)
+    outcome(counted(calls, torch.matmul), x, w, name="ttnn.matmul")
+    assert calls[0] == (5, 7)
+
+
+def test_as_many_second_operands_as_chips_are_mapped(calls):
+    x, w = shards(32, 1, 1, 5, 7), shards(32, 1, 1, 7, 3)
+    outcome(counted(calls, ttnn.matmul.golden_function), x, w, name="ttnn.matmul")
+    assert calls[0] == (1, 1, 5, 7)
 
 
 def test_one_value_for_all_and_several_outputs(calls):
@@ -95,6 +152,9 @@ def test_a_function_that_writes_over_its_inputs_is_found_out(calls):
     for count in (2, 16):
         with pytest.raises(RuntimeError, match="it wrote over its inputs"):
             per_chip(lambda x: x.add_(1), lambda row: (row, {}), [shards(count, 3, 5, each=32 // count)], 32)
+    for name in ("ttnn.silu", "ttnn.matmul"):
+        with pytest.raises(RuntimeError, match="it wrote over its inputs"):
+            per_chip(lambda x: x.add_(1), lambda row: (row, {}), [shards(16, 3, 5, each=2)], 32, name)
 
 
 def test_stacked_values_stay_what_they_are():

@@ -130,11 +130,11 @@ class Emulator:
         """Runs the real op, then its golden function once for each set of chips with equal inputs."""
         if complexes.among(args, kwargs):
             return complexes.emulate(self.memory, op, real_call, per_chip, args, kwargs)
-        inputs = {id(t): t for t in tensors if on_device(t)}
+        name, inputs = op.python_fully_qualified_name, {id(t): t for t in tensors if on_device(t)}
         if inputs and op.golden_function is None:
             raise NotImplementedError(no_golden(op))
         # Read before the op runs: it may free its inputs or write over them.
-        padding.check(self.memory, op.python_fully_qualified_name, args, kwargs)
+        padding.check(self.memory, name, args, kwargs)
         before = padding.known(self.memory, inputs.values())
         shards = {key: self.memory.read(t) for key, t in inputs.items()}
         shapes = {t.buffer_unique_id(): t.shape for t in inputs.values()}
@@ -159,13 +159,15 @@ class Emulator:
                 else:
                     golden = on_copies(op) if in_place or is_backward(op) else strictly(op.golden_function)
                     arguments = self._prepare(op, args, kwargs, shards)
-                    values = per_chip(golden, arguments, list(shards.values()), len(where.device_coords()))
+                    chips = len(where.device_coords())
+                    in_order = not in_place and args and id(args[0]) == next(iter(shards), None)
+                    values = per_chip(golden, arguments, list(shards.values()), chips, name if in_order else "")
                     compute = functools.partial(of_one_value_each, golden, arguments)
                 self._store(outputs, values)
                 padding.follow(self.memory, op, list(inputs.values()), before, on_chips, compute)
         except Exception as error:  # the real op has already accepted these arguments
             raise RuntimeError(
-                f"ttnn accepted this call of {op.python_fully_qualified_name}, but its golden function did not: {error}"
+                f"ttnn accepted this call of {name}, but its golden function did not: {error}"
             ) from error
         return result
 

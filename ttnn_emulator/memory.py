@@ -153,8 +153,10 @@ def in_tiles(shape) -> tuple[int, ...]:
 
 
 # In which torch dtype a bfloat16 tensor's values are kept and computed. As bfloat16 they need no rounding after each
-# op, but on a CPU without bfloat16 instructions torch multiplies such matrices slowly.
-KEPT_BFLOAT16 = torch.bfloat16 if torch.ops.mkldnn._is_mkldnn_bf16_supported() else torch.float32
+# op, but on a CPU without instructions for it torch multiplies such matrices five times as slowly as float32. (oneDNN's
+# own question, _is_mkldnn_bf16_supported, is no help: it says yes to any AVX-512.)
+MULTIPLIES_BFLOAT16 = torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
+KEPT_BFLOAT16 = torch.bfloat16 if MULTIPLIES_BFLOAT16 else torch.float32
 
 
 torch_dtype = functools.cache(ttnn.ttnn_dtype_to_torch_dtype)

@@ -1,6 +1,7 @@
 """A golden function chip by chip: called once for all chips that hold the same in every input."""
 
 import functools
+import itertools
 import math
 import operator
 import warnings
@@ -20,31 +21,71 @@ def stand_in(number: int, shape: torch.Size, dtype: torch.dtype) -> torch.Tensor
 AT_ONCE_FROM, AT_ONCE_UP_TO = 8, 2**18
 one_by_one = set()  # golden functions that torch.vmap refuses
 
+# Ops that take values of several chips in one dimension more, in front, and so need no torch.vmap, which takes longer
+# than most of what they do: number by number, all operands of one rank; or along the last dimensions of the first
+# operand, with others that are the same for all.
+NUMBER_BY_NUMBER = {f"ttnn.{name}" for name in ("add", "subtract", "multiply", "silu", "gelu", "tanh")}
+OF_THE_FIRST = {f"ttnn.{name}" for name in ("matmul", "linear", "rms_norm", "layer_norm")}
 
-def per_chip(golden, arguments, inputs: list[Shards], num_chips: int) -> list[Shards]:
+
+def per_chip(golden, arguments, inputs: list[Shards], num_chips: int, name: str = "") -> list[Shards]:
     """Each output on all chips; the golden function is called once for chips that hold the same in every input.
 
     Small calls are made at once, on stacked values: torch takes longer to be called than for what there is to do.
+    name: of the op, where its operands stand in their usual order.
     """
     numbers, which = joined(tuple(shards.which for shards in inputs)) if inputs else ([()], (0,) * num_chips)
     small = len(numbers) >= AT_ONCE_FROM and sum(math.prod(shards.shape) for shards in inputs) <= AT_ONCE_UP_TO
-    small = small and golden not in one_by_one
-    stacked = [shards.rows(places) for shards, places in zip(inputs, zip(*numbers))] if small else []
+    groups = by_the_others(inputs, numbers) if small and name in OF_THE_FIRST else None
+    small = small and groups is None and golden not in one_by_one
+    led = [inputs[0].rows(tuple(places)) for places in groups.values()] if groups else []
+    rows = [shards.rows(places) for shards, places in zip(inputs, zip(*numbers))] if small else []
     values = [value for shards in inputs for value in shards.kept]
     versions = [value._version for value in values]
-    stacks = at_once(golden, arguments, stacked) if small else None
-    if stacks is None:
+    outputs = None
+    if groups:
+        outputs = led_by_the_first(golden, arguments, inputs, groups, led, which)
+    elif small:
+        alike = name in NUMBER_BY_NUMBER and len({len(shards.shape) for shards in inputs}) == 1
+        stacks = (broadcast if alike else mapped)(golden, arguments, rows)
+        outputs = stacks and [Shards(None, which, stack) for stack in stacks]
+    if outputs is None:
         rows = ([shards.distinct[number] for shards, number in zip(inputs, row)] for row in numbers)
         results = (torch_tensors_in(of_one_value_each(golden, arguments, row)) for row in rows)
         outputs = [Shards(list(output), which) for output in zip(*results)]
-    else:
-        outputs = [Shards(None, which, stack) for stack in stacks]
     if versions != [value._version for value in values]:
         raise RuntimeError("it wrote over its inputs")
     return outputs
 
 
-def at_once(golden, arguments, rows: list[tuple[torch.Tensor, int | None]]) -> tuple[torch.Tensor, ...] | None:
+def by_the_others(inputs: list[Shards], numbers: list[tuple[int, ...]]) -> dict[tuple, dict[int, int]] | None:
+    """Rows that differ in the first input alone: numbers of the others -> {number of the first: place of the row}.
+
+    None where few rows do, or where another input has more dimensions, which a stack would meet.
+    """
+    groups = {}
+    for place, (first, *others) in enumerate(numbers):
+        groups.setdefault(tuple(others), {})[first] = place
+    larger = any(len(shards.shape) > len(inputs[0].shape) for shards in inputs)
+    return None if larger or len(groups) > len(numbers) // 2 else groups
+
+
+def led_by_the_first(golden, arguments, inputs: list[Shards], groups, led, which) -> list[Shards]:
+    """The output, by one call for each group of rows. led: for each, the values of the first input."""
+    stacks, order = [], {}
+    for (numbers, places), (value, dim) in zip(groups.items(), led):
+        others = (shards.distinct[number] for shards, number in zip(inputs[1:], numbers))
+        stacks.append(of_one_value_each(golden, arguments, [value if dim == 0 else value[None], *others]))
+        order |= dict(zip(places.values(), itertools.count(len(order))))
+    return [Shards(None, tuple(order[number] for number in which), torch.cat(stacks))]
+
+
+def broadcast(golden, arguments, rows: list[tuple[torch.Tensor, int | None]]) -> tuple[torch.Tensor, ...]:
+    """The output of all rows, stacked, of a function that computes number by number."""
+    return (of_one_value_each(golden, arguments, [value for value, _ in rows]),)
+
+
+def mapped(golden, arguments, rows: list[tuple[torch.Tensor, int | None]]) -> tuple[torch.Tensor, ...] | None:
     """Each output of all rows, stacked, by one call; None where torch cannot do that, which is remembered."""
     call = lambda *row: tuple(torch_tensors_in(of_one_value_each(golden, arguments, row)))
     try:
