@@ -127,6 +127,15 @@ def test_after_an_error_all_goes_on(mesh, golden, monkeypatch):
 # Its economy
 
 
+def test_operands_in_another_order_than_usual(mesh):
+    """Weights of eight columns of chips, named first: they are no stack of what is normalised."""
+    x, w = randn(1, 1, 32, 64), randn(1, 1, 8, 64, seed=1)
+    weight = shard(w.reshape(1, 1, 1, 512), mesh, sp=3)
+    got = gather(ttnn.rms_norm(weight=weight, input_tensor=replicate(x, mesh)), sp=2).float().reshape(8, 32, 64)
+    want = x[0] * x[0].square().mean(-1, keepdim=True).rsqrt() * w[0, 0, :, None]
+    assert torch.allclose(got, want, rtol=0.02, atol=0.02)
+
+
 def test_equal_shards_are_computed_once(mesh, golden, monkeypatch):
     """One by one: small calls are made at once (tests/test_per_chip.py)."""
     monkeypatch.setattr(per_chip, "AT_ONCE_FROM", 33)

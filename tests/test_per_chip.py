@@ -81,7 +81,7 @@ def test_operands_of_two_ranks_are_mapped(calls):
     assert calls[0] == (16, 5)
 
 
-@pytest.mark.parametrize("name", sorted(module.OF_THE_FIRST))
+@pytest.mark.parametrize("name", sorted(module.OF_THE_FIRST - {"ttnn.experimental.conv3d"}))
 @pytest.mark.parametrize("first, second", [(8, 4), (32, 4), (8, 1), (32, 1)])
 def test_along_the_last_dimensions_of_the_first(name, first, second, calls, unmapped):
     """Tokens over eight rows of chips, weights over four columns: a call for each weight."""
@@ -94,6 +94,17 @@ def test_along_the_last_dimensions_of_the_first(name, first, second, calls, unma
     (found,) = outcome(counted(calls, function), x, w, name=name)
     assert calls[:second] == [(8 if second == 4 else first, 1, 2, 5, 7)] * second and len(calls) == second + 32
     assert len({id(value) for value in found}) == max(first, 8 * second)
+
+
+def test_a_convolution_takes_frames_of_all_chips(calls, unmapped):
+    """Its golden function joins what stands in front of depth, height, width and channels to one batch."""
+    golden = ttnn.experimental.conv3d.golden_function
+    conv = lambda x, w, b: golden(
+        input_tensor=x, weight_tensor=w, bias_tensor=b, output_channels=5, kernel_size=(1, 2, 3), padding=(0, 1, 1)
+    )
+    x, w, b = shards(8, 2, 3, 4, 6, 32, each=4), shards(1, 6 * 32, 5, each=32), shards(1, 1, 5, each=32)
+    outcome(counted(calls, conv), x, w, b, name="ttnn.experimental.conv3d")
+    assert calls[0] == (8, 2, 3, 4, 6, 32) and len(calls) == 1 + 32
 
 
 def test_a_second_factor_of_more_dimensions_is_mapped(calls):
@@ -118,9 +129,10 @@ def test_one_value_for_all_and_several_outputs(calls):
 def test_few_or_large_calls_stay_single(calls):
     per_chip(counted(calls, torch.sin), lambda row: (row, {}), [shards(4, 3, 5, each=8)], 32)
     assert len(calls) == 4
-    calls.clear()
-    per_chip(counted(calls, torch.sin), lambda row: (row, {}), [shards(8, 300, 1000, each=4)], 32)
-    assert len(calls) == 8
+    for name in ("", "ttnn.silu", "ttnn.matmul"):
+        calls.clear()
+        per_chip(counted(calls, torch.sin), lambda row: (row, {}), [shards(8, 300, 1000, each=4)], 32, name)
+        assert len(calls) == 8
 
 
 @pytest.mark.parametrize(

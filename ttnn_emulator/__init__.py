@@ -18,6 +18,7 @@ transfers.py   host to device and back
 exchange.py    ops in which chips exchange data; attention.py: ring attention
 hops.py        a line of chips that hand tensors on, and the bytes that cross each wire
 wires.py       which chips are wired to which; traffic.py: what crossed the wires, call by call
+side_by_side.py  the work on one line of chips, for several at once
 ops.py         golden functions that ttnn does not carry itself; of them
   dit.py       those of diffusion transformers
   conv.py      2D convolutions, and weights laid out for them once

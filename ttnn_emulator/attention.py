@@ -59,15 +59,18 @@ def ring_joint_attention(
 
 def attended(query, keys, values, joint_query=None, joint_key=None, joint_value=None, *, logical_n, scale):
     """One chip's attention. keys, values: whose block -> the block, in the order of arrival."""
-    own, blocks = query.shape[2], []
+    own, blocks = query.shape[-2], []
     for source, key in keys.items():
-        real = max(0, min(key.shape[2], logical_n - source * key.shape[2]))
-        blocks.append((key[:, :, :real], values[source][:, :, :real]))
+        real = max(0, min(key.shape[-2], logical_n - source * key.shape[-2]))
+        blocks.append((key[..., :real, :], values[source][..., :real, :]))
         if joint_key is not None and source == len(keys) - 1:
             blocks.append((joint_key, joint_value))
-    query = query if joint_query is None else torch.cat([query, joint_query], 2)
-    key, value = (torch.cat(parts, 2) for parts in zip(*blocks))
-    return F.scaled_dot_product_attention(query, key, value, scale=scale).tensor_split([own], 2)
+    query = query if joint_query is None else torch.cat([query, joint_query], -2)
+    key, value = (torch.cat(parts, -2) for parts in zip(*blocks))
+    one_batch = (part.flatten(0, -4) for part in (query, key, value))
+    return (
+        F.scaled_dot_product_attention(*one_batch, scale=scale).unflatten(0, query.shape[:-3]).tensor_split([own], -2)
+    )
 
 
 def ring_scratch(query, joint) -> torch.Tensor:

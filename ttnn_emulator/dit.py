@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 import ttnn
 
-from ttnn_emulator.exchange import Shards, gathered, golden_over_mesh, scattered
+from ttnn_emulator.exchange import Shards, from_end, gathered, golden_over_mesh, scattered
 from ttnn_emulator.hops import BACKWARD, FORWARD, unwritten
 from ttnn_emulator.memory import TILE
 from ttnn_emulator.ops import golden_of, rotary_embedding_llama
@@ -190,6 +190,8 @@ def slice_reshard_async(
     input_tensor: Shards, *, mesh, dim, output_dim_offset, output_dim_shape, cluster_axis
 ) -> Shards:
     """Of what a line of chips holds together along dim, a stretch, cut anew for the same chips; zeros beyond the end"""
+
+    dim = from_end(dim, input_tensor)
 
     def reshard(line, shards):
         length, new = shards[0].shape[dim], output_dim_shape // line.length

@@ -61,7 +61,7 @@ def topology_in(args):
 
 def gathered(held: Shards, mesh: Mesh, dim: int, axis: int, topology) -> Shards:
     """Every chip ends with the shards of its line, joined along dim."""
-    shape, storage = held[0].shape, {}
+    shape, storage, dim = held[0].shape, {}, from_end(dim, held)
     if mesh.layout == ttnn.TILE_LAYOUT and is_padded(shape, dim):
         topology = LINE
         storage = {"dtype": ttnn.bfloat16} if mesh.dtype == ttnn.bfloat8_b else {}
@@ -70,6 +70,11 @@ def gathered(held: Shards, mesh: Mesh, dim: int, axis: int, topology) -> Shards:
         return once(lambda row: torch.cat(row, dim), map(in_order, line.everywhere(blocks)))
 
     return mesh.along(axis, mesh.goes_around(axis, topology), gather, held, **storage)
+
+
+def from_end(dim: int, held: Shards) -> int:
+    """A dimension of a chip's tensor counted from its end, so that lines can lie side by side in front (wires.py)."""
+    return dim % held[0].ndim - held[0].ndim
 
 
 def is_padded(shape, dim: int) -> bool:
@@ -108,6 +113,7 @@ def gather_over(held: Shards, mesh: Mesh, dim: int, axis: int | None, topology) 
 
 def scattered(held: Shards, mesh: Mesh, dim: int, axis: int, topology) -> Shards:
     """The sum over a line, of which every chip keeps its part along dim. Parts travel in whole tiles."""
+    dim = from_end(dim, held)
 
     def scatter(line, shards):
         return line.sums([shard.chunk(line.length, dim) for shard in shards])
@@ -166,6 +172,8 @@ def mesh_partition(input_tensor: Shards, dim, cluster_axis=None, *, mesh) -> Sha
     if cluster_axis is None:
         return [shard.chunk(len(input_tensor), dim)[place] for place, shard in enumerate(input_tensor)]
 
+    dim = from_end(dim, input_tensor)
+
     def partition(line, shards):
         return [shard.chunk(line.length, dim)[place] for place, shard in enumerate(shards)]
 
@@ -222,6 +230,7 @@ def neighbor_pad(
     """
     shards = input_tensor
     for d, left, right, axis in zip(dim, padding_left, padding_right, cluster_axis):
+        d = from_end(d, shards)
         grow = lambda line, held, d=d, widths=(left, right): with_edges(line, held, d, widths, padding_mode)
         shards = mesh.along(mesh.the_axis(axis), False, grow, shards)
     return shards

@@ -160,8 +160,8 @@ class Emulator:
                     golden = on_copies(op) if in_place or is_backward(op) else strictly(op.golden_function)
                     arguments = self._prepare(op, args, kwargs, shards)
                     chips = len(where.device_coords())
-                    in_order = not in_place and args and id(args[0]) == next(iter(shards), None)
-                    values = per_chip(golden, arguments, list(shards.values()), chips, name if in_order else "")
+                    usual = name if not in_place and leads(args, kwargs, shards) else ""
+                    values = per_chip(golden, arguments, list(shards.values()), chips, usual)
                     compute = functools.partial(of_one_value_each, golden, arguments)
                 self._store(outputs, values)
                 padding.follow(self.memory, op, list(inputs.values()), before, on_chips, compute)
@@ -251,6 +251,12 @@ def in_one_precision(shards: dict, outputs: list[ttnn.Tensor]) -> dict:
         return shards
     widened = lambda value: value.float() if value.dtype == torch.bfloat16 else value
     return {key: values.elementwise(widened) for key, values in shards.items()}
+
+
+def leads(args, kwargs, shards: dict) -> bool:
+    """Whether the first of the values is that of the op's first operand."""
+    first = args[0] if args else kwargs.get("input_tensor")
+    return id(first) == next(iter(shards), None)
 
 
 def no_golden(op) -> str:

@@ -89,7 +89,7 @@ def conv3d(
     output_pad_h=0,
     output_pad_w=0,
 ):
-    """(N, D, H, W, C_in) -> (N, D', H', W', C_out), weights as prepare_conv3d_weights lays them out."""
+    """(..., D, H, W, C_in) -> (..., D', H', W', C_out), weights as prepare_conv3d_weights lays them out."""
     if groups != 1 or halo_buffer is not None or output_pad_h or output_pad_w:
         raise NotImplementedError("groups, halo_buffer and output padding of conv3d are not emulated")
     channels = input_tensor.shape[-1]
@@ -97,12 +97,13 @@ def conv3d(
     block = getattr(config, "C_in_block", 0) or aligned
     kernel = weight_tensor.reshape(-1, *kernel_size, block, output_channels)  # (blocks, D, H, W, block, C_out)
     kernel = kernel.permute(5, 0, 4, 1, 2, 3).flatten(1, 2)[:, :channels]
-    x = input_tensor.permute(0, 4, 1, 2, 3)
+    x = input_tensor.flatten(0, -5).permute(0, 4, 1, 2, 3)
     if padding_mode == "replicate":
         d, h, w = padding
         x, padding = F.pad(x, (w, w, h, h, d, d), mode="replicate"), 0
     bias = None if bias_tensor is None else bias_tensor.reshape(-1, output_channels)[0]
-    return F.conv3d(x, kernel, bias, stride, padding, dilation).permute(0, 2, 3, 4, 1)
+    y = F.conv3d(x, kernel, bias, stride, padding, dilation).permute(0, 2, 3, 4, 1)
+    return y.unflatten(0, input_tensor.shape[:-4])
 
 
 @golden_of(ttnn.experimental.fast_reduce_nc)

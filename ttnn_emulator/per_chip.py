@@ -8,7 +8,7 @@ import warnings
 
 import torch
 
-from ttnn_emulator.shards import Shards
+from ttnn_emulator.shards import AT_ONCE_FROM, AT_ONCE_UP_TO, Shards
 
 
 @functools.lru_cache(1024)
@@ -17,15 +17,13 @@ def stand_in(number: int, shape: torch.Size, dtype: torch.dtype) -> torch.Tensor
     return torch.empty(shape, dtype=dtype, device="meta")
 
 
-# From so many calls on, and up to so many numbers of a chip, one call for all is quicker than one for each.
-AT_ONCE_FROM, AT_ONCE_UP_TO = 8, 2**18
 one_by_one = set()  # golden functions that torch.vmap refuses
 
 # Ops that take values of several chips in one dimension more, in front, and so need no torch.vmap, which takes longer
 # than most of what they do: number by number, all operands of one rank; or along the last dimensions of the first
 # operand, with others that are the same for all.
 NUMBER_BY_NUMBER = {f"ttnn.{name}" for name in ("add", "subtract", "multiply", "silu", "gelu", "tanh")}
-OF_THE_FIRST = {f"ttnn.{name}" for name in ("matmul", "linear", "rms_norm", "layer_norm")}
+OF_THE_FIRST = {f"ttnn.{name}" for name in ("matmul", "linear", "rms_norm", "layer_norm", "experimental.conv3d")}
 
 
 def per_chip(golden, arguments, inputs: list[Shards], num_chips: int, name: str = "") -> list[Shards]:
@@ -35,9 +33,10 @@ def per_chip(golden, arguments, inputs: list[Shards], num_chips: int, name: str 
     name: of the op, where its operands stand in their usual order.
     """
     numbers, which = joined(tuple(shards.which for shards in inputs)) if inputs else ([()], (0,) * num_chips)
-    small = len(numbers) >= AT_ONCE_FROM and sum(math.prod(shards.shape) for shards in inputs) <= AT_ONCE_UP_TO
-    groups = by_the_others(inputs, numbers) if small and name in OF_THE_FIRST else None
-    small = small and groups is None and golden not in one_by_one
+    sizes = [math.prod(shards.shape) for shards in inputs] if len(numbers) >= AT_ONCE_FROM else [math.inf]
+    led = name in OF_THE_FIRST and sizes[0] <= AT_ONCE_UP_TO
+    groups = by_the_others(inputs, numbers) if led else None
+    small = groups is None and sum(sizes) <= AT_ONCE_UP_TO and golden not in one_by_one
     led = [inputs[0].rows(tuple(places)) for places in groups.values()] if groups else []
     rows = [shards.rows(places) for shards, places in zip(inputs, zip(*numbers))] if small else []
     values = [value for shards in inputs for value in shards.kept]

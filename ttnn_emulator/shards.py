@@ -5,6 +5,9 @@ from collections.abc import Callable, Iterator
 
 import torch
 
+# From so many calls on, and up to so many numbers of a chip, one call for all is quicker than one for each.
+AT_ONCE_FROM, AT_ONCE_UP_TO = 8, 2**18
+
 
 class Shards:
     """Chips that hold the same share one value: it is kept and computed with once.
@@ -77,9 +80,9 @@ class Shards:
 
     def elementwise(self, function: Callable[[torch.Tensor], torch.Tensor]) -> "Shards":
         """For a function that does the same to each number, whatever the shape it stands in."""
-        if self._stack is None:
+        if self._stack is None and (len(self._distinct) < AT_ONCE_FROM or self._distinct[0].numel() > AT_ONCE_UP_TO):
             return self.map(function)
-        return Shards(None, self.which, function(self._stack))
+        return Shards(None, self.which, function(self.stack))
 
 
 @functools.lru_cache(1024)

@@ -15,6 +15,7 @@ import ttnn
 from ttnn_emulator import cluster
 from ttnn_emulator.hops import Line
 from ttnn_emulator.memory import TILE
+from ttnn_emulator.side_by_side import on_lines
 from ttnn_emulator.systems import System
 from ttnn_emulator.traffic import Link, Sent, Traffic
 
@@ -134,23 +135,22 @@ class Mesh:
         """The lines of chips along an axis, by the chips' numbers in the device, row by row."""
         return lines(self.shape, axis)
 
-    def line(self, axis: int, ring: bool, dtype=None, layout=None) -> Line:
-        """A line of this mesh that has handed on nothing yet."""
+    def line(self, axis: int, ring: bool, dtype=None, layout=None, lead: int = 0) -> Line:
+        """A line of this mesh that has handed on nothing yet. lead: how many dimensions are none of a chip's tensor."""
         dtype, layout = dtype or self.dtype, layout or self.layout
-        size = functools.partial(num_bytes, dtype=dtype, layout=layout)
-        return Line(self.shape[axis], ring, size, functools.partial(middle, layout=layout))
+        size = lambda shape: num_bytes(shape[lead:], dtype, layout)
+        return Line(self.shape[axis], ring, size, lambda shape: middle(shape[lead:], layout))
 
     def along(self, axis: int, ring: bool, function, *held: list[torch.Tensor], **storage) -> list:
-        """For each chip what function(line, its chips' tensors, ...) gives it; lines that hold the same do it once."""
-        results, done = [None] * len(self.chips), {}
+        """For each chip what function(line, its chips' tensors, ...) gives it; lines that hold the same do it once.
+
+        function counts dimensions from the end: small tensors of several lines come side by side (side_by_side.py).
+        """
+        results, lines = [None] * len(self.chips), self.lines(axis)
         self.begin(axis, ring)
-        for chips in self.lines(axis):
-            of_line = [[tensors[chip] for chip in chips] for tensors in held]
-            key = tuple(id(tensor) for tensors in of_line for tensor in tensors)
-            if key not in done:
-                line = self.line(axis, ring, **storage)
-                done[key] = line, function(line, *of_line)
-            line, values = done[key]
+        of_lines = [[[tensors[chip] for chip in chips] for tensors in held] for chips in lines]
+        done = on_lines(function, lambda lead: self.line(axis, ring, lead=lead, **storage), of_lines)
+        for chips, (line, values) in zip(lines, done, strict=True):
             self.count(chips, line)
             for chip, value in zip(chips, values, strict=True):
                 results[chip] = value
@@ -185,10 +185,10 @@ def num_bytes(shape: tuple[int, ...], dtype: ttnn.DataType, layout: ttnn.Layout)
 def middle(shape: tuple[int, ...], layout: ttnn.Layout) -> tuple[int, int] | None:
     """Where to halve: (dimension, length), between tiles, or between rows. None where there is nothing to halve.
 
-    The dimension with the most tiles; one with an even number of them goes before.
+    The dimension, counted from the end, is the one with the most tiles; one with an even number of them goes before.
     """
     last = [TILE, TILE] if layout == ttnn.TILE_LAYOUT else [1, shape[-1]]
     steps = [1] * (len(shape) - 2) + last[-len(shape) :]
     units = [-(-length // step) for length, step in zip(shape, steps)]
     dim = max(range(len(shape)), key=lambda d: (units[d] > 1, units[d] % 2 == 0, units[d]))
-    return (dim, units[dim] // 2 * steps[dim]) if units[dim] > 1 else None
+    return (dim - len(shape), units[dim] // 2 * steps[dim]) if units[dim] > 1 else None

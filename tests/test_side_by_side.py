@@ -1,0 +1,85 @@
+"""Lines of chips whose tensors lie side by side: the same values and the same bytes as line by line."""
+
+import pytest
+import torch
+import ttnn
+
+from helpers.collectives import all_gather, all_reduce, mesh_partition, reduce_scatter
+from helpers.mesh import run_on
+from helpers.tensors import shard
+from tests.test_traffic import ring_attention
+from ttnn_emulator import side_by_side
+from ttnn_emulator.side_by_side import on_lines
+
+
+def randn(*shape, seed):
+    return torch.randn(shape, generator=torch.Generator().manual_seed(seed))
+
+
+def exchanges(mesh):
+    """What each chip holds after several collectives along both axes, and the bytes on each wire."""
+    mesh.traffic.clear()
+    parts = {"sp": 2, "tp": 3}
+    x = shard(randn(1, 1, 256, 512, seed=1), mesh, **parts)
+    rows = shard(randn(1, 1, 512, 96, seed=2), mesh, dtype=ttnn.float32, sp=2)
+    made = [x, rows]
+    for axis, dim in parts.items():
+        made += [all_reduce(x, axis), all_gather(x, dim, axis), all_gather(rows, 1, axis)]
+    made += [reduce_scatter(rows, 2, "tp"), mesh_partition(all_gather(x, 2, "sp"), 2, "sp")]
+    made.append(ttnn.all_broadcast(x, cluster_axis=0, topology=ttnn.Topology.Linear)[2])
+    values = [[part.clone() for part in mesh.emulator.memory.read(tensor)] for tensor in made]
+    return [*values, [ring_attention(mesh)]], mesh.traffic.by_link()
+
+
+def line_by_line(mesh):
+    up_to, side_by_side.AT_ONCE_UP_TO = side_by_side.AT_ONCE_UP_TO, 0
+    try:
+        return exchanges(mesh)
+    finally:
+        side_by_side.AT_ONCE_UP_TO = up_to
+
+
+def both(mesh):
+    return exchanges(mesh), line_by_line(mesh)
+
+
+@pytest.mark.parametrize("system", ["galaxy", "galaxy_torus"])
+def test_the_same_values_and_bytes_as_line_by_line(system):
+    """On lines, and around rings, where a block comes in two halves."""
+    (together, links), (apart, same_links) = run_on(system, both)
+    assert links == same_links and len(links) > 90
+    for ours, theirs in zip(together, apart, strict=True):
+        assert all(torch.equal(a, b) for a, b in zip(ours, theirs, strict=True))
+
+
+@pytest.fixture
+def shapes():
+    """A function for `on_lines` that notes what it is called with, and gives each chip the line's first tensor + 1."""
+    met = []
+
+    def function(line, held):
+        met.append([tuple(x.shape) for x in held])
+        one = held[0] + 1
+        return [(one, x) for x in held]
+
+    function.met = met
+    return function
+
+
+def test_lines_that_hold_the_same_in_the_same_places_are_together(shapes):
+    """Two lines of two chips that hold different things, one of them twice, and one whose chips hold the same."""
+    a, b, c, d, e = (torch.randn(3, 5) for _ in range(5))
+    held = [[[a, b]], [[c, d]], [[a, b]], [[e, e]]]
+    done = on_lines(shapes, lambda lead: lead, held)
+    assert shapes.met == [[(2, 3, 5)] * 2, [(3, 5)] * 2] and [line for line, _ in done] == [1, 1, 1, 0]
+    for (_, values), [(first, second)] in zip(done, held):
+        assert torch.equal(values[0][0], first + 1) and torch.equal(values[1][1], second)
+        assert values[0][0] is values[1][0], "what is one object for a line stays one"
+    assert done[0] is done[2] or done[0][1] is done[2][1]
+
+
+def test_large_tensors_go_line_by_line(shapes, monkeypatch):
+    monkeypatch.setattr(side_by_side, "AT_ONCE_UP_TO", 14)
+    held = [[[torch.randn(3, 5), torch.randn(3, 5)]] for _ in range(3)]
+    on_lines(shapes, lambda lead: lead, held)
+    assert shapes.met == [[(3, 5)] * 2] * 3
