@@ -33,7 +33,7 @@ from helpers.tensors import replicate, shard
 from training.config import configuration
 from training.export import save_pipeline
 from training.parts import new_autoencoder, new_text_encoder, new_transformer
-from ttnn_emulator import golden, transfers
+from ttnn_emulator import golden, memory, transfers
 
 OPEN = """
 import time
@@ -118,14 +118,15 @@ def ops(mesh) -> list[tuple]:
 def golden_calls(mesh, op, *args) -> Callable:
     """Calls the op's golden function as often as the mesh needs it, once for each set of equal shards.
 
-    What comes out is kept until the next call, as the mesh keeps what its chips hold.
+    What comes out is rounded to bfloat16, which a CPU that computes in it does by itself, and kept until the next call,
+    as the mesh keeps what its chips hold.
     """
     by_chip = zip(*(mesh.emulator.memory.read(tensor) for tensor in args))
     needed = {tuple(map(id, shards)): shards for shards in by_chip}.values()
     kept = []
 
     def call():
-        kept[:] = [op.golden_function(*shards) for shards in needed]
+        kept[:] = [memory.rounded(op.golden_function(*shards), ttnn.bfloat16) for shards in needed]
 
     return call
 
@@ -199,7 +200,8 @@ def clip(mesh, weights: Path) -> float:
 
 
 def bookkeeping(mesh, weights: Path) -> float:
-    """Per cent of a denoising step that are neither ttnn's host calls, nor golden functions, nor the model's Python."""
+    """Per cent of a denoising step that are neither ttnn's host calls, nor the model's Python, nor golden functions and
+    the rounding of what they give."""
     mochi, watch, used = Mochi(mesh, weights), Stopwatch(), set()
     noise, prompt = first_noise(mochi.transformer.config["in_channels"], Request(PROMPT)), mochi.encode(PROMPT)
     emulate = golden.Emulator.emulate
@@ -220,6 +222,7 @@ def bookkeeping(mesh, weights: Path) -> float:
             (ttnn.decorators.FastOperation, ["__call__"], "emulator"),
             (ttnn.Tensor, transfers.real_methods, "emulator"),
             (golden, ["real_call"], "ttnn"),
+            (memory, ["rounded"], "golden"),
             *((op, ["golden_function"], "golden") for op in used),
         ]:
             for name in names:
