@@ -8,7 +8,7 @@ import warnings
 
 import torch
 
-from ttnn_emulator.shards import AT_ONCE_FROM, AT_ONCE_UP_TO, Shards
+from ttnn_emulator.shards import AT_ONCE_UP_TO, Shards
 
 
 @functools.lru_cache(1024)
@@ -17,6 +17,7 @@ def stand_in(number: int, shape: torch.Size, dtype: torch.dtype) -> torch.Tensor
     return torch.empty(shape, dtype=dtype, device="meta")
 
 
+MAPPED_FROM = 8  # so many calls take longer than one with torch.vmap
 one_by_one = set()  # golden functions that torch.vmap refuses
 
 # Ops that take values of several chips in one dimension more, in front, and so need no torch.vmap, which takes longer
@@ -33,10 +34,11 @@ def per_chip(golden, arguments, inputs: list[Shards], num_chips: int, name: str 
     name: of the op, where its operands stand in their usual order.
     """
     numbers, which = joined(tuple(shards.which for shards in inputs)) if inputs else ([()], (0,) * num_chips)
-    sizes = [math.prod(shards.shape) for shards in inputs] if len(numbers) >= AT_ONCE_FROM else [math.inf]
-    led = name in OF_THE_FIRST and sizes[0] <= AT_ONCE_UP_TO
-    groups = by_the_others(inputs, numbers) if led else None
-    small = groups is None and sum(sizes) <= AT_ONCE_UP_TO and golden not in one_by_one
+    sizes = [math.prod(shards.shape) for shards in inputs] if len(numbers) > 1 else [math.inf]
+    groups = by_the_others(inputs, numbers) if name in OF_THE_FIRST and sizes[0] <= AT_ONCE_UP_TO else None
+    alike = name in NUMBER_BY_NUMBER and len({len(shards.shape) for shards in inputs}) == 1
+    enough = alike or (len(numbers) >= MAPPED_FROM and golden not in one_by_one)
+    small = groups is None and enough and sum(sizes) <= AT_ONCE_UP_TO
     led = [inputs[0].rows(tuple(places)) for places in groups.values()] if groups else []
     rows = [shards.rows(places) for shards, places in zip(inputs, zip(*numbers))] if small else []
     values = [value for shards in inputs for value in shards.kept]
@@ -45,7 +47,6 @@ def per_chip(golden, arguments, inputs: list[Shards], num_chips: int, name: str 
     if groups:
         outputs = led_by_the_first(golden, arguments, inputs, groups, led, which)
     elif small:
-        alike = name in NUMBER_BY_NUMBER and len({len(shards.shape) for shards in inputs}) == 1
         stacks = (broadcast if alike else mapped)(golden, arguments, rows)
         outputs = stacks and [Shards(None, which, stack) for stack in stacks]
     if outputs is None:

@@ -5,8 +5,7 @@ from collections.abc import Callable, Iterator
 
 import torch
 
-# From so many calls on, and up to so many numbers of a chip, one call for all is quicker than one for each.
-AT_ONCE_FROM, AT_ONCE_UP_TO = 8, 2**18
+AT_ONCE_UP_TO = 2**18  # numbers of a chip: up to so many, one call for all is quicker than one for each
 
 
 class Shards:
@@ -80,7 +79,7 @@ class Shards:
 
     def elementwise(self, function: Callable[[torch.Tensor], torch.Tensor]) -> "Shards":
         """For a function that does the same to each number, whatever the shape it stands in."""
-        if self._stack is None and (len(self._distinct) < AT_ONCE_FROM or self._distinct[0].numel() > AT_ONCE_UP_TO):
+        if self._stack is None and (len(self._distinct) == 1 or self._distinct[0].numel() > AT_ONCE_UP_TO):
             return self.map(function)
         return Shards(None, self.which, function(self.stack))
 
