@@ -514,6 +514,14 @@ def test_tensors_are_found_wherever_they_are(mesh):
     assert shards_of(x).keys() == set(itertools.product(range(4), range(8)))
 
 
+@pytest.mark.parametrize("avx512_bf16, amx", [(False, False), (False, True), (True, False)])
+def test_bfloat16_is_kept_only_where_the_cpu_has_instructions_for_it(monkeypatch, avx512_bf16, amx):
+    """Whatever oneDNN says: any AVX-512 is enough for its yes."""
+    monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: avx512_bf16)
+    monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: amx)
+    assert memory.kept_bfloat16() == (torch.bfloat16 if avx512_bf16 or amx else torch.float32)
+
+
 def mixed_precision(mesh):
     """One small program, with bfloat16, float32 and block floats side by side."""
     x, w = randn(1, 1, 256, 128), randn(1, 1, 128, 384, seed=1)

@@ -152,11 +152,17 @@ def in_tiles(shape) -> tuple[int, ...]:
     return (*shape[:-2], *(length + -length % TILE for length in shape[-2:]))
 
 
-# In which torch dtype a bfloat16 tensor's values are kept and computed. As bfloat16 they need no rounding after each
-# op, but on a CPU without instructions for it torch multiplies such matrices five times as slowly as float32. (oneDNN's
-# own question, _is_mkldnn_bf16_supported, is no help: it says yes to any AVX-512.)
-MULTIPLIES_BFLOAT16 = torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
-KEPT_BFLOAT16 = torch.bfloat16 if MULTIPLIES_BFLOAT16 else torch.float32
+def kept_bfloat16() -> torch.dtype:
+    """In which torch dtype a bfloat16 tensor's values are kept and computed on this computer.
+
+    As bfloat16 they need no rounding after each op, but a CPU without instructions for it multiplies such matrices five
+    times as slowly as float32. (oneDNN's own question, _is_mkldnn_bf16_supported, says yes to any AVX-512.)
+    """
+    quick = torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
+    return torch.bfloat16 if quick else torch.float32
+
+
+KEPT_BFLOAT16 = kept_bfloat16()
 
 
 torch_dtype = functools.cache(ttnn.ttnn_dtype_to_torch_dtype)

@@ -20,16 +20,17 @@ def on_lines(function: Callable, new_line: Callable, lines: list[Held]) -> list[
     new_line(lead): a Line whose tensors have so many dimensions in front. It counts what crosses a wire of one of the
     lines that it worked for. Lines that hold the same objects share.
     """
-    results, alike = {}, {}
-    for key, held in {ids(held): held for held in lines}.items():
-        alike.setdefault(pattern(key), []).append(held)
+    keys = [tuple(id(tensor) for tensors in held for tensor in tensors) for held in lines]
+    distinct, alike, results = dict(zip(keys, lines)), {}, {}
+    for key in distinct:
+        alike.setdefault(pattern(key), []).append(key)
+    small = sum(tensors[0].numel() for tensors in lines[0]) <= AT_ONCE_UP_TO
     for several in alike.values():
-        small = sum(tensors[0].numel() for tensors in several[0]) <= AT_ONCE_UP_TO
-        for some in [several] if small else [[held] for held in several]:
-            line = new_line(int(len(some) > 1))
-            values = stacked(function, line, some) if len(some) > 1 else [function(line, *some[0])]
-            results.update((ids(held), (line, of_line)) for held, of_line in zip(some, values))
-    return [results[ids(held)] for held in lines]
+        for some in [several] if small else [[key] for key in several]:
+            line, held = new_line(int(len(some) > 1)), [distinct[key] for key in some]
+            values = stacked(function, line, held) if len(some) > 1 else [function(line, *held[0])]
+            results.update((key, (line, of_line)) for key, of_line in zip(some, values))
+    return [results[key] for key in keys]
 
 
 def stacked(function, line, lines: list[Held]) -> list[list]:
@@ -49,10 +50,6 @@ def stacked(function, line, lines: list[Held]) -> list[list]:
 
     values = function(line, *([stacks[id(x)] for x in tensors] for tensors in lines[0]))
     return [[unbound(value, number) for value in values] for number in range(len(lines))]
-
-
-def ids(held: Held) -> tuple[int, ...]:
-    return tuple(id(tensor) for tensors in held for tensor in tensors)
 
 
 def pattern(key: tuple[int, ...]) -> tuple[int, ...]:

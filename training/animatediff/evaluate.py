@@ -21,6 +21,7 @@ from helpers.video import SHEET, contact_sheet
 from helpers.world.prompts import caption
 from helpers.world.scenes import Clip, render
 from training.animatediff.card import card
+from training.export import write_json
 from training.mochi.evaluate import ASPECTS, fixed_clips, judge, mean_coherence
 
 FRAMES = 16
@@ -120,7 +121,7 @@ def main(arguments=None) -> int:
     result, videos, clips = evaluate(
         Sampler(options.folder, options.steps, options.guidance), options.seen, options.unseen
     )
-    (options.folder / "evaluation.json").write_text(json.dumps(result, indent=1) + "\n")
+    write_json(options.folder / "evaluation.json", result)
     labels = [caption(clip, plain=True) for clip in clips]
     contact_sheet(videos[:20], labels[:20], columns=8).save(options.folder / "samples.jpg", **SHEET)
     training = json.loads((options.folder / "training.json").read_text())

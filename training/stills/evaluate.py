@@ -19,6 +19,7 @@ from helpers.video import SHEET, contact_sheet
 from helpers.world.detectors import ball_roundness, detect_still
 from helpers.world.prompts import caption
 from helpers.world.scenes import Clip, render
+from training.export import write_json
 from training.mochi.autoencoder import reconstruction
 from training.mochi.evaluate import fixed_clips
 from training.stills.card import write_card
@@ -137,7 +138,7 @@ def main(arguments=None) -> int:
     parser.add_argument("--guidance", type=float, default=4.5)
     options = parser.parse_args(arguments)
     result, pictures, clips = evaluate(load(options.folder), options.steps, options.guidance)
-    (options.folder / "evaluation.json").write_text(json.dumps(result, indent=1) + "\n")
+    write_json(options.folder / "evaluation.json", result)
     sheet(pictures, clips).save(options.folder / "samples.jpg", **SHEET)
     training = options.folder / "training.json"
     if training.is_file():
