@@ -1,4 +1,6 @@
-"""Still pictures on one chip and two against diffusers: denoiser, decoder, and the way from a sentence to a picture.
+"""Still pictures on one chip and four against diffusers: denoiser, decoder, and the way from a sentence to a picture.
+
+The four are two lines of two, so that one picture is cut over tp, and two are made at once.
 
 Weights are random, and no bias or norm is at its neutral value. Each system is one process, which makes all that the
 tests look at.
@@ -25,7 +27,7 @@ from helpers.mesh import run_on
 from helpers.metrics import pcc, psnr
 from training.parts import new_tokenizer
 
-SYSTEMS = ["n150", "n300"]
+SYSTEMS = ["n150", "n300x2"]
 
 
 def with_random_rest(model, gain: float = 1.0):
@@ -112,7 +114,9 @@ def decibels(got, want):
 # --- a folder --------------------------------------------------------------------------------------
 
 PROMPT = "a red butterfly landing on a blue flower"
-REQUEST = dict(steps=3, height=48, width=32, seed=5, guidance=3.0)
+SETTINGS = dict(steps=3, height=48, width=32, guidance=3.0)
+REQUEST = SETTINGS | {"seed": 5}
+MANY = [PROMPT, "a slow car", PROMPT], [5, 7, 6]  # prompts and seeds: for two lines of chips two and one
 OTHERS = [{}, {"guidance": 1.0}, {"negative_prompt": "a slow car"}, {"seed": 6}, {"width": 48}]
 
 
@@ -170,8 +174,11 @@ def all_of_it(mesh, denoisers, decoders, folder) -> dict:
         made[name, "picture"] = Decoder(mesh, model.state_dict(), dict(model.config))(latents)
     pipeline = StableDiffusion3(mesh, folder)
     made["stills"] = [pipeline(PROMPT, **REQUEST | other) for other in OTHERS]
+    made["pictures"] = pipeline.pictures(*MANY, **SETTINGS)
     made["texts"] = [text and tuple(text.context.shape) for text in pipeline.encode(Request(PROMPT, guidance=1.0))]
     made["height"] = complaint(pipeline, PROMPT, **REQUEST | {"height": 50})
+    made["seeds"] = complaint(pipeline.pictures, [PROMPT, PROMPT], [1], **SETTINGS)
+    made["lines"] = complaint(on_mesh, torch.zeros(3, 16, 10, 6), prompt, 1.0)
     made["patches"] = complaint(on_mesh, torch.zeros(1, 16, 9, 6), prompt, 1.0)
     made["too large"] = complaint(on_mesh, torch.zeros(1, 16, 24, 6), prompt, 1.0)
     mesh.users = 0
@@ -186,7 +193,7 @@ def made(request, sd3):
     for name, (config, size) in DECODERS.items():
         model = autoencoder(**config)
         decoders[name] = model, compressed(model.config.latent_channels, *size)
-    return run_on(request.param, all_of_it, denoisers, decoders, sd3) | {"system": request.param}
+    return run_on(request.param, all_of_it, denoisers, decoders, sd3) | {"system": request.param, "folder": sd3}
 
 
 @pytest.mark.parametrize("name", DENOISERS)
@@ -208,7 +215,7 @@ def test_denoiser(made, name):
 
 def test_traffic_is_what_the_paper_says(made):
     """One block over two chips, bfloat16: modulations gathered, and a sum of x after the attention and the MLP."""
-    chips = {"n150": 1, "n300": 2}[made["system"]]
+    chips = {"n150": 1, "n300x2": 2}[made["system"]]
     tokens, width = 64, 128  # 35 tokens, padded to two tiles
     sums = 2 * (2 * (chips - 1) / chips * tokens * width * 2)
     columns = (6 + 2 + 2) * width  # of the block's modulations, of its text's, and of the last norm
@@ -244,7 +251,18 @@ def test_stills_are_diffusers_stills(made, references):
     assert first.shape == (48, 32, 3) and wide.shape == (48, 48, 3)
 
 
+def test_pictures_at_once_are_those_made_alone(made):
+    """Two at once on two lines of chips, then the third alone: to the last bit, each from its own prompt and seed."""
+    first, second, third = made["pictures"]
+    assert torch.equal(first, made["stills"][0]) and torch.equal(third, made["stills"][3])
+    want = still(MANY[0][1], weights=made["folder"], **SETTINGS, seed=MANY[1][1])
+    assert psnr(second[None].numpy(), want[None].numpy()) >= 35 > psnr(second[None].numpy(), first[None].numpy())
+
+
 def test_what_cannot_be_made_is_said(made):
+    assert made["seeds"] == "2 prompts and 1 seeds: give a seed for each of some prompts."
+    chips = {"n150": 1, "n300x2": 2}[made["system"]]
+    assert made["lines"] == f"3 pictures, but {chips} chips along sp: give one, or one for each of these."
     assert made["height"] == "A height of 50 does not divide by 8. Try 48."
     assert made["patches"] == "Latents of 9 x 6 do not divide into patches of 2 x 2."
     assert made["too large"] == "Latents of 24 x 6 are larger than this model's 22 x 22."

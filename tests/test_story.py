@@ -22,9 +22,9 @@ PAINTER = """
 import sys
 from helpers.frames import story
 from tests.test_story import PROMPTS, paint
-def make(prompt, seed):
+def make(prompts, seeds):
     print("making", flush=True)
-    return paint(prompt, seed)
+    return paint(prompts, seeds)
 make.__qualname__ = "paint"
 story.tell(PROMPTS, make, sys.argv[1], seeds=[5, 6, 7, 8, 9])
 """
@@ -32,29 +32,34 @@ NOISE = """
 import sys
 import numpy as np
 from helpers.frames import story
-def make(prompt, seed, side):
+def make(prompts, seeds, side):
     print("making", flush=True)
-    return np.random.default_rng([seed, *prompt.encode()]).random((side, side, 3))
+    return [np.random.default_rng([seed, *prompt.encode()]).random((side, side, 3))
+            for prompt, seed in zip(prompts, seeds)]
 story.tell([str(n) for n in range(1000)], make, sys.argv[1], side=512)
 """
 
 
-def paint(prompt, seed, frames=3):
-    """The middle frame of what the prompt asks for: (96, 96, 3) in 0..1."""
-    asked = read(prompt)
-    clip = Clip(asked.scene, asked.motion, asked.subject, asked.second, asked.size or "big", seed)
-    return render([clip], frames=frames)[0, :, frames // 2].permute(1, 2, 0)
+def paint(prompts, seeds, frames=3):
+    """The middle frames of what the prompts ask for: (N, 96, 96, 3) in 0..1."""
+    asked = [read(prompt) for prompt in prompts]
+    clips = [
+        Clip(one.scene, one.motion, one.subject, one.second, one.size or "big", seed)
+        for one, seed in zip(asked, seeds, strict=True)
+    ]
+    return render(clips, frames=frames)[:, :, frames // 2].permute(0, 2, 3, 1)
 
 
 @pytest.fixture
 def counted():
-    """A painter that keeps the prompts and seeds that it was asked for."""
+    """A painter that keeps the prompts and seeds that it was asked for, all of them and call by call."""
 
-    def make(prompt, seed, **settings):
-        make.asked.append((prompt, seed))
-        return paint(prompt, seed, **settings)
+    def make(prompts, seeds, **settings):
+        make.asked += zip(prompts, seeds, strict=True)
+        make.calls.append(len(prompts))
+        return paint(prompts, seeds, **settings)
 
-    make.asked = []
+    make.asked, make.calls = [], []
     return make
 
 
@@ -62,7 +67,7 @@ def test_pictures_are_made_once(counted, tmp_path):
     first = story.tell(PROMPTS, counted, tmp_path, seeds=3)
     assert first.shape == (5, 96, 96, 3) and counted.asked == [(prompt, 3) for prompt in PROMPTS]
     for prompt, still in zip(PROMPTS, first):
-        assert np.abs(still - paint(prompt, 3).numpy()).max() < 0.51 / 255
+        assert np.abs(still - paint([prompt], [3])[0].numpy()).max() < 0.51 / 255
     again = story.tell(PROMPTS, counted, tmp_path, seeds=3)
     assert len(counted.asked) == 5 and np.array_equal(first, again)
     assert sorted(file.name for file in tmp_path.iterdir()) == [f"0{n}.png" for n in range(5)]
@@ -90,9 +95,9 @@ def test_weights_trained_again_are_other_weights(tmp_path):
     file = weights / "vae" / "weights"
     file.write_text("1")
 
-    def make(prompt, seed, weights):
-        asked.append(prompt)
-        return paint(prompt, seed)
+    def make(prompts, seeds, weights):
+        asked.extend(prompts)
+        return paint(prompts, seeds)
 
     for _ in range(2):
         story.tell(PROMPTS[:1], make, tmp_path / "story", weights=weights)
@@ -151,6 +156,7 @@ def test_kills_at_any_moment_leave_whole_pictures(tmp_path):
         ("a red ball", {}, ValueError, "a list"),
         (PROMPTS, {"seeds": [1, 2]}, ValueError, "5 prompts but 2 seeds"),
         (PROMPTS, {"mesh": object()}, TypeError, "functools.partial"),
+        (PROMPTS, {"at_once": 0}, ValueError, "at_once is 0: .* at least one picture"),
     ],
 )
 def test_what_is_no_story(tmp_path, prompts, options, error, message):
@@ -159,8 +165,31 @@ def test_what_is_no_story(tmp_path, prompts, options, error, message):
 
 
 def test_pictures_of_two_sizes_make_no_story(tmp_path):
-    with pytest.raises(ValueError, match="picture 1"):
-        story.tell(["8", "9"], lambda prompt, seed: np.zeros((int(prompt), 8, 3)), tmp_path)
+    def make(prompts, seeds):
+        return [np.zeros((int(prompt), 8, 3)) for prompt in prompts]
+
+    for at_once in (1, 2, 1):  # the last time both are in the folder
+        with pytest.raises(ValueError, match=r"picture 1 is \(9, 8\), picture 0 is \(8, 8\)"):
+            story.tell(["8", "9"], make, tmp_path / f"{at_once}", at_once=at_once)
+
+
+def test_some_pictures_at_once(counted, tmp_path):
+    """Three calls of at most two; the same files as one by one. Of a story that is half there only the rest."""
+    seeds = [3, 9, 4, 8, 5]
+    stills = story.tell(PROMPTS, counted, tmp_path / "two", seeds=seeds, at_once=2)
+    assert counted.calls == [2, 2, 1] and counted.asked == list(zip(PROMPTS, seeds))
+    assert np.array_equal(stills, story.tell(PROMPTS, counted, tmp_path / "one", seeds=seeds))
+    for number in (1, 2, 4):
+        (tmp_path / "two" / f"0{number}.png").unlink()
+    counted.calls.clear(), counted.asked.clear()
+    assert np.array_equal(stills, story.tell(PROMPTS, counted, tmp_path / "two", seeds=seeds, at_once=2))
+    assert counted.calls == [2, 1] and counted.asked == [(PROMPTS[n], seeds[n]) for n in (1, 2, 4)]
+
+
+def test_a_maker_that_gives_another_number(tmp_path):
+    with pytest.raises(ValueError, match="asked for 2 pictures, the maker gave 1"):
+        story.tell(PROMPTS, lambda prompts, seeds: paint(prompts[:1], seeds[:1]), tmp_path, at_once=2)
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_film_holds_and_fades():

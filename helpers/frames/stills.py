@@ -2,6 +2,8 @@
 
     picture = still("a red ball on green grass", weights="models/tiny-sd3", mesh=mesh)      # (H, W, 3) in 0..1
 
+Of many pictures a mesh makes as many at once as it has chips along sp, each on its own line of tp.
+
 Without a mesh the same call runs diffusers' own StableDiffusion3Pipeline, on CUDA where there is a card. The text
 encoders, two CLIPs and a T5, run on the host in both cases, by that pipeline's own code: the largest, T5-XXL, would
 alone fill three quarters of a Wormhole chip. Scheduler and first noise are the same too.
@@ -10,6 +12,7 @@ Folders of Stable Diffusion 1 (CompVis/stable-diffusion-v1-4) work in the call w
 """
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -30,6 +33,7 @@ from transformers import CLIPTextModel, CLIPTextModelWithProjection, T5EncoderMo
 from helpers.frames.transformer import Prompt, Transformer
 from helpers.frames.vae import Decoder
 from helpers.layers.config import check_config, one_of
+from helpers.layers.parallel import degree
 from helpers.layers.weights import Model, Weights, find_folder
 from helpers.mesh import label
 
@@ -82,7 +86,10 @@ class Request:
 
 
 class StableDiffusion3:
-    """The models of one folder, on one mesh. `model(prompt, ...)`, with Request's settings, makes a picture."""
+    """The models of one folder, on one mesh. `model(prompt, ...)`, with Request's settings, makes a picture.
+
+    `lines` is how many it makes at once: the chips along sp.
+    """
 
     def __init__(self, mesh, weights: str | Path):
         """Raises FileNotFoundError and ValueError as helpers.layers.weights says. Loading is layer by layer."""
@@ -93,15 +100,31 @@ class StableDiffusion3:
         vae = Weights(folder, "vae", SD3, Decoder.made_for)
         fits = {"latent_channels": one_of(denoiser.config["in_channels"]), "out_channels": one_of(3)}
         check_config(vae.config, fits, f"{folder}/vae/config.json")
-        self.mesh, self.texts = mesh, load(folder, transformer=None, vae=None)
+        self.mesh, self.lines = mesh, degree(mesh, "sp")
+        self.texts = load(folder, transformer=None, vae=None)
         self.transformer = Transformer(mesh, denoiser, denoiser.config)
         self.decoder = Decoder(mesh, vae, vae.config)
 
-    def __call__(self, prompt: str, **settings) -> torch.Tensor:
+    def __call__(self, prompt: str, seed: int = 0, **settings) -> torch.Tensor:
         """-> (height, width, 3) in 0..1"""
-        request = Request(prompt, **settings)
-        latents = self.denoise(self.first_noise(request), request)
-        return (self.decoder(latents)[0].permute(1, 2, 0) / 2 + 0.5).clamp(0, 1)
+        return self.pictures([prompt], [seed], **settings)[0]
+
+    def pictures(self, prompts: Sequence[str], seeds: Sequence[int], **settings) -> torch.Tensor:
+        """One for each prompt and seed, all with the same other settings: (N, height, width, 3) in 0..1.
+
+        Raises ValueError for no prompts, and where there are more or fewer seeds.
+        """
+        if not prompts or len(prompts) != len(seeds):
+            raise ValueError(f"{len(prompts)} prompts and {len(seeds)} seeds: give a seed for each of some prompts.")
+        requests = [Request(prompt, seed=seed, **settings) for prompt, seed in zip(prompts, seeds, strict=True)]
+        made = [self._at_once(requests[at : at + self.lines]) for at in range(0, len(requests), self.lines)]
+        return torch.cat(made)
+
+    def _at_once(self, requests: list[Request]) -> torch.Tensor:
+        """A picture for each line of chips. Where there are fewer, lines without one make the last once more."""
+        filled = requests + requests[-1:] * (self.lines - len(requests)) if len(requests) > 1 else requests
+        latents = self.denoise(torch.cat([self.first_noise(request) for request in filled]), *filled)
+        return (self.decoder(latents)[: len(requests)].permute(0, 2, 3, 1) / 2 + 0.5).clamp(0, 1)
 
     def first_noise(self, request: Request) -> torch.Tensor:
         """(1, channels, h, w), as diffusers' pipeline draws it for a generator with this seed"""
@@ -110,33 +133,37 @@ class StableDiffusion3:
         shape = (1, self.transformer.config["in_channels"], request.height // side, request.width // side)
         return randn_tensor(shape, generator=torch.Generator().manual_seed(request.seed), dtype=torch.float32)
 
-    def encode(self, request: Request) -> tuple[Prompt, Prompt | None]:
-        """What is wanted, and what is not, where there is guidance. Raises RuntimeError where the mesh is closed."""
+    def encode(self, *requests: Request) -> tuple[Prompt, Prompt | None]:
+        """What is wanted, and what is not, where there is guidance: of one request, or of one for each line of chips.
+
+        Raises RuntimeError where the mesh is closed.
+        """
         if self.mesh.users == 0:
             raise RuntimeError("This model's mesh has been closed. Load it again: StableDiffusion3(mesh, weights).")
-        guided = request.guidance > 1
+        guided = requests[0].guidance > 1
         with torch.no_grad():
             hidden, unwanted_hidden, pooled, unwanted_pooled = self.texts.encode_prompt(
-                request.prompt,
+                [request.prompt for request in requests],
                 None,
                 None,
-                negative_prompt=request.negative_prompt,
+                negative_prompt=[request.negative_prompt for request in requests],
                 do_classifier_free_guidance=guided,
                 max_sequence_length=tokens_for_t5(self.texts),
             )
         wanted = self.transformer.prompt(hidden, pooled)
         return wanted, self.transformer.prompt(unwanted_hidden, unwanted_pooled) if guided else None
 
-    def denoise(self, latents: torch.Tensor, request: Request) -> torch.Tensor:
-        """Flow matching by Euler steps, (1, channels, h, w) noise -> latents of the same shape."""
-        wanted, unwanted = self.encode(request)
+    def denoise(self, latents: torch.Tensor, *requests: Request) -> torch.Tensor:
+        """Flow matching by Euler steps, (P, channels, h, w) noise -> latents of the same shape, for P requests."""
+        wanted, unwanted = self.encode(*requests)
+        steps, guidance = requests[0].steps, requests[0].guidance
         scheduler = self.texts.scheduler
-        timesteps, _ = retrieve_timesteps(scheduler, request.steps, "cpu")
+        timesteps, _ = retrieve_timesteps(scheduler, steps, "cpu")
         for timestep in tqdm(timesteps, unit="step", desc=f"denoise on {label(self.mesh)}", leave=False):
             flow = self.transformer(latents, wanted, timestep)
             if unwanted is not None:
                 without = self.transformer(latents, unwanted, timestep)
-                flow = without + request.guidance * (flow - without)
+                flow = without + guidance * (flow - without)
             latents = scheduler.step(flow, timestep, latents, return_dict=False)[0]
         return latents
 

@@ -4,7 +4,7 @@
     video.write("runs/story.mp4", film(stills))
     comic(stills, prompts)
 
-Any function make(prompt, seed=..., **settings) -> (H, W, 3) in 0..1 can paint. No picture knows of the others.
+Any function make(prompts, seeds, **settings) -> (N, H, W, 3) in 0..1 can paint. No picture knows of the others.
 """
 
 import json
@@ -26,10 +26,13 @@ INK, PAPER = (34, 34, 34), (255, 255, 255)
 LETTER = 14  # pixels: height of the captions
 
 
-def tell(prompts: Sequence[str], make: Callable, folder, seeds: int | Sequence[int] = 0, **settings) -> np.ndarray:
+def tell(
+    prompts: Sequence[str], make: Callable, folder, seeds: int | Sequence[int] = 0, at_once: int = 1, **settings
+) -> np.ndarray:
     """Make the pictures that are not in the folder yet; all of them as (N, H, W, 3) float32 in 0..1.
 
-    seeds: one number for all pictures, or one for each. settings: what else `make` is given.
+    seeds: one number for all pictures, or one for each. at_once: how many `make` is asked for in one call, at most.
+    settings: what else it is given.
 
     Picture 3 is 03.png, 8 bits a colour, and holds how it was made: the maker's name, prompt, seed and settings, and
     the dates of files that these name. It is made again when any of this is different. A file is there whole or not at
@@ -38,26 +41,43 @@ def tell(prompts: Sequence[str], make: Callable, folder, seeds: int | Sequence[i
 
     A model that is loaded once is a maker too; naming its weights and its system as settings keeps apart what two
     models painted, or one on two meshes:
-    def make(prompt, seed, weights, steps, system): return model(prompt, seed=seed, steps=steps)
+    def make(prompts, seeds, weights, steps, system): return model.pictures(prompts, seeds, steps=steps)
     """
     if isinstance(prompts, str) or not prompts:
         raise ValueError("a story is a list of at least one prompt")
     seeds = [seeds] * len(prompts) if isinstance(seeds, (int, np.integer)) else list(seeds)
     if len(seeds) != len(prompts):
         raise ValueError(f"{len(prompts)} prompts but {len(seeds)} seeds")
+    if at_once < 1:
+        raise ValueError(f"at_once is {at_once}: a maker is asked for at least one picture at a time")
     Path(folder).mkdir(parents=True, exist_ok=True)
-    stills, bar = [], tqdm(list(zip(prompts, seeds)), unit="picture")
-    for number, (prompt, seed) in enumerate(bar):
-        bar.set_description(f"picture {number + 1}/{len(prompts)}")
-        path, made = Path(folder, f"{number:02d}.png"), recipe(make, prompt, seed, settings)
-        picture = _read(path, made)
-        if picture is None:
-            picture = to_picture(make(prompt, seed=seed, **settings))
-            _write(path, picture, made)
-        if stills and picture.shape != stills[0].shape:
-            raise ValueError(f"picture {number} is {picture.shape[:2]}, the first one {stills[0].shape[:2]}")
-        stills.append(picture)
+    paths = [Path(folder, f"{number:02d}.png") for number in range(len(prompts))]
+    recipes = [recipe(make, prompt, seed, settings) for prompt, seed in zip(prompts, seeds, strict=True)]
+    stills = [_read(path, made) for path, made in zip(paths, recipes, strict=True)]
+    missing = [number for number, picture in enumerate(stills) if picture is None]
+    check_sizes(stills)
+    bar = tqdm(total=len(stills), initial=len(stills) - len(missing), unit="picture")
+    for at in range(0, len(missing), at_once):
+        numbers = missing[at : at + at_once]
+        bar.set_description(f"picture {numbers[0] + 1}/{len(stills)}")
+        pictures = make([prompts[number] for number in numbers], [seeds[number] for number in numbers], **settings)
+        if len(pictures) != len(numbers):
+            raise ValueError(f"asked for {len(numbers)} pictures, the maker gave {len(pictures)}")
+        for number, picture in zip(numbers, pictures, strict=True):
+            stills[number] = to_picture(picture)
+            _write(paths[number], stills[number], recipes[number])
+        check_sizes(stills)
+        bar.update(len(numbers))
+    bar.close()
     return to_float(np.stack(stills))
+
+
+def check_sizes(stills: list[np.ndarray | None]) -> None:
+    """Raises ValueError where two pictures have different sizes; None is one that is still to be made."""
+    made = [(number, picture.shape[:2]) for number, picture in enumerate(stills) if picture is not None]
+    for number, size in made[1:]:
+        if size != made[0][1]:
+            raise ValueError(f"picture {number} is {size}, picture {made[0][0]} is {made[0][1]}")
 
 
 def recipe(make: Callable, prompt: str, seed: int, settings: dict) -> str:

@@ -4,8 +4,10 @@ Two streams of one width, the picture's tokens and the text's, with weights of t
 SD 3.5 adds norms to queries and keys, and its Medium a second attention, over the picture alone, in the first blocks.
 Heads that do not divide over tp, as Large's 38 over 4 chips, are filled up with heads of zeros. Their values are zeros,
 and so is what they add (as in tenstorrent/tt-metal, models/tt_dit/utils/padding.py@5f3ea9a7).
-The reference is diffusers' SD3Transformer2DModel. One picture's tokens are few, so nothing is cut over sp: where a
-mesh has chips along it, all of them do the same. Shapes: N tokens of the picture, L of the text, D the width of both.
+The reference is diffusers' SD3Transformer2DModel. One picture's tokens are few, so they are not cut over sp. Pictures
+are: a mesh makes as many at once as it has chips along sp, each on its own line of tp. One alone is made by all lines
+alike. Shapes: P pictures (1, or as many as chips along sp), N tokens of each, L of its text, D the width of both; a
+chip sees one picture, (1, 1, N, D).
 """
 
 from typing import ClassVar, NamedTuple
@@ -24,20 +26,21 @@ from helpers.layers.parallel import (
     check_head_dim,
     degree,
     fused_by_chip,
+    over_sp,
     pad_to,
 )
 from helpers.mochi.transformer import Modulation, patches, video
-from helpers.tensors import gather, replicate
+from helpers.tensors import gather, replicate, shard
 
 EPS = 1e-6  # of every norm in SD3Transformer2DModel
 SINUSOIDS = 256  # numbers that a timestep becomes, fixed in diffusers' SD3Transformer2DModel
 
 
 class Prompt(NamedTuple):
-    """What the denoiser needs of a text, once for all steps."""
+    """What the denoiser needs of the pictures' texts, once for all steps. P over sp."""
 
-    pooled: ttnn.Tensor  # (1, 1, 1, D)
-    context: ttnn.Tensor  # (1, 1, L, D)
+    pooled: ttnn.Tensor  # (1, P, 1, D)
+    context: ttnn.Tensor  # (1, P, L, D)
 
 
 class Transformer:
@@ -71,20 +74,21 @@ class Transformer:
         self.proj_out = linear("proj_out")
 
     def prompt(self, hidden: torch.Tensor, pooled: torch.Tensor) -> Prompt:
-        """The text encoders' output for each token (1, L, E), and for the whole text (1, P), onto the mesh"""
-        of_text = self.text_1(replicate(pooled[None, None], self.mesh))
-        return Prompt(self.text_2(ttnn.silu(of_text)), self.context(replicate(hidden[None], self.mesh)))
+        """The text encoders' output for each token (P, L, E), and for each whole text (P, C), onto the mesh"""
+        cut = over_sp(self.mesh, len(hidden))
+        of_text = self.text_1(shard(pooled[None, :, None], self.mesh, **cut))
+        return Prompt(self.text_2(ttnn.silu(of_text)), self.context(shard(hidden[None], self.mesh, **cut)))
 
     def __call__(self, latents: torch.Tensor, prompt: Prompt, timestep: float) -> torch.Tensor:
-        """latents (1, channels, H, W) -> (1, channels, H, W)"""
-        grid, p = self.grid(latents), self.config["patch_size"]
-        x = self.patch_embed(replicate(patches(latents[:, :, None], p), self.mesh))
+        """latents (P, channels, H, W) -> (P, channels, H, W)"""
+        grid, p, cut = self.grid(latents), self.config["patch_size"], over_sp(self.mesh, len(latents))
+        x = self.patch_embed(shard(patches(latents[:, :, None], p), self.mesh, **cut))
         x = ttnn.add(x, replicate(self.cropped_positions(*grid), self.mesh))
         context, condition = prompt.context, self.condition(timestep, prompt.pooled)
         for block in self.blocks:
             x, context = block(x, context, condition)
         scale, shift = self.norm_out(condition)
-        tokens = gather(self.proj_out(modulated(normed(x), shift, scale)))
+        tokens = gather(self.proj_out(modulated(normed(x), shift, scale)), **cut)
         return video(tokens.float(), (1, *grid), p)[:, :, 0]
 
     def grid(self, latents: torch.Tensor) -> tuple[int, int]:
@@ -103,7 +107,7 @@ class Transformer:
         return self.positions[:, top : top + height, left : left + width].flatten(1, 2)[None]
 
     def condition(self, timestep: float, pooled: ttnn.Tensor) -> ttnn.Tensor:
-        """silu of the step's embedding plus the text's, (1, 1, 1, D): every modulation starts with it"""
+        """silu of the step's embedding plus the texts', (1, P, 1, D): every modulation starts with it"""
         waves = replicate(self.sinusoids(torch.tensor([float(timestep)]))[None, None], self.mesh)
         return ttnn.silu(ttnn.add(self.time_2(ttnn.silu(self.time_1(waves))), pooled))
 

@@ -1,4 +1,4 @@
-"""The decoder of still pictures: diffusers' AutoencoderKL in ttnn, height (or width) over tp.
+"""The decoder of still pictures: diffusers' AutoencoderKL in ttnn, height (or width) over tp, pictures over sp.
 
 As in Mochi's decoder (helpers/mochi/vae.py) a convolution borrows a row from each neighbour and the group norm adds
 up its statistics, and a picture is a video of one frame: between layers a chip holds (1, 1, S, C), tiled, S = H W
@@ -14,7 +14,7 @@ import ttnn
 from helpers.collectives import all_gather
 from helpers.layers.config import NOT_ZERO, Rule, check_config, multiples_of, one_of
 from helpers.layers.halo import Halo
-from helpers.layers.parallel import Linear, pad_to
+from helpers.layers.parallel import Linear, over_sp, pad_to
 from helpers.mochi.vae import Grid, GroupNorm, cut_dimension, to_frames, to_video
 from helpers.tensors import TILE, gather, replicate, shard
 
@@ -53,7 +53,10 @@ class Decoder:
         self.norm_out, self.conv_out = norm("conv_norm_out"), conv("conv_out")
 
     def __call__(self, latents: torch.Tensor) -> torch.Tensor:
-        """Latents as the denoiser leaves them, (1, channels, h, w) -> (1, 3, 8 h, 8 w) in [-1, 1]"""
+        """Latents as the denoiser leaves them, (P, channels, h, w) -> (P, 3, 8 h, 8 w) in [-1, 1]
+
+        P is 1, or as many as there are chips along sp (helpers/frames/transformer.py).
+        """
         self.halo.space = cut_dimension(self.mesh, *latents.shape[2:])
         latents = latents.float() / self.config["scaling_factor"] + (self.config.get("shift_factor") or 0)
         x, grid = self.place(latents)
@@ -67,13 +70,14 @@ class Decoder:
                 x, grid = doubled(x, grid)
                 x = conv(x, grid)
         x = to_video(self.conv_out(ttnn.silu(self.norm_out(x)), grid), grid)
-        picture = gather(x, tp=self.halo.space)[:, 0, :, :, : self.config["out_channels"]]
-        return picture.permute(0, 3, 1, 2).float()
+        pictures = gather(x, tp=self.halo.space, **over_sp(self.mesh, len(latents)))[0]
+        return pictures[..., : self.config["out_channels"]].permute(0, 3, 1, 2).float()
 
     def place(self, latents: torch.Tensor) -> tuple[ttnn.Tensor, Grid]:
-        """(1, C, h, w) -> (1, 1, S / tp, C), channels padded to a tile with zeros"""
-        x = pad_to(latents.permute(0, 2, 3, 1)[None], 4, TILE)  # (1, 1, h, w, C)
-        x = shard(x, self.mesh, layout=ttnn.ROW_MAJOR_LAYOUT, tp=self.halo.space)
+        """(P, C, h, w) -> (1, P, S / tp, C), P over sp, channels padded to a tile with zeros"""
+        x = pad_to(latents.permute(0, 2, 3, 1)[None], 4, TILE)  # (1, P, h, w, C)
+        cut = over_sp(self.mesh, len(latents))
+        x = shard(x, self.mesh, layout=ttnn.ROW_MAJOR_LAYOUT, tp=self.halo.space, **cut)
         return to_frames(x), Grid(*tuple(x.shape)[2:4])
 
 

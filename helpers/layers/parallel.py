@@ -122,6 +122,17 @@ def degree(mesh, axis: str) -> int:
     return mesh.shape[axis_index(mesh, axis)]
 
 
+def over_sp(mesh, pictures: int) -> dict[str, int]:
+    """Where (1, P, ...) is cut: one picture nowhere, as many as there are chips along sp on dimension 1.
+
+    Raises ValueError for any other number of pictures.
+    """
+    lines = degree(mesh, "sp")
+    if pictures not in (1, lines):
+        raise ValueError(f"{pictures} pictures, but {lines} chips along sp: give one, or one for each of these.")
+    return {} if pictures == 1 else {"sp": 1}
+
+
 def fits(mesh, axis: str, length: int) -> bool:
     """Whether a length can be cut along an axis into whole tiles."""
     return length % (TILE * degree(mesh, axis)) == 0

@@ -41,7 +41,7 @@ DEFAULT = {
     # often: how many times as often as the others the scenes are drawn whose outlines are hardest
     "transformer_training": {
         "steps": 1750, "minutes": 40.0, "batch": 64, "rate": 1e-3, "muon": 0.02, "drop": 0.1, "check_every": 250,
-        "often": {"ball": 3.0, "fish": 2.0, "butterfly": 2.0, "sun": 2.0, "balloon": 1.5},
+        "often": {"ball": 6.0, "fish": 3.0, "butterfly": 2.0, "sun": 3.0, "balloon": 1.5},
     },
 }  # fmt: skip
 
