@@ -1,5 +1,6 @@
 """A golden function chip by chip: called once for all chips that hold the same in every input."""
 
+import contextlib
 import functools
 import itertools
 import math
@@ -34,28 +35,42 @@ def per_chip(golden, arguments, inputs: list[Shards], num_chips: int, name: str 
     name: of the op, where its operands stand in their usual order.
     """
     numbers, which = joined(tuple(shards.which for shards in inputs)) if inputs else ([()], (0,) * num_chips)
-    sizes = [math.prod(shards.shape) for shards in inputs] if len(numbers) > 1 else [math.inf]
-    groups = by_the_others(inputs, numbers) if name in OF_THE_FIRST and sizes[0] <= AT_ONCE_UP_TO else None
+    sizes = [math.prod(shards.shape) for shards in inputs]
+    call, outputs = (golden, arguments, inputs, numbers, which), None
+    if len(numbers) > 1 and name in OF_THE_FIRST and sizes[0] <= AT_ONCE_UP_TO:
+        outputs = led_by_the_first(*call)
+    if len(numbers) > 1 and outputs is None and sum(sizes) <= AT_ONCE_UP_TO:
+        outputs = all_at_once(*call, name)
+    return row_by_row(*call) if outputs is None else outputs
+
+
+def row_by_row(golden, arguments, inputs: list[Shards], numbers, which) -> list[Shards]:
+    """numbers: the different rows, in each the number of every input's value; which: the row that each chip has."""
+    with unwritten(inputs):
+        rows = ([shards.distinct[number] for shards, number in zip(inputs, row)] for row in numbers)
+        results = [torch_tensors_in(of_one_value_each(golden, arguments, row)) for row in rows]
+    return [Shards(list(output), which) for output in zip(*results)]
+
+
+def all_at_once(golden, arguments, inputs: list[Shards], numbers, which, name: str) -> list[Shards] | None:
+    """By one call for all rows; None where it cannot be, or where there are too few rows for torch.vmap."""
     alike = name in NUMBER_BY_NUMBER and len({len(shards.shape) for shards in inputs}) == 1
-    enough = alike or (len(numbers) >= MAPPED_FROM and golden not in one_by_one)
-    small = groups is None and enough and sum(sizes) <= AT_ONCE_UP_TO
-    led = [inputs[0].rows(tuple(places)) for places in groups.values()] if groups else []
-    rows = [shards.rows(places) for shards, places in zip(inputs, zip(*numbers))] if small else []
+    if not alike and (len(numbers) < MAPPED_FROM or golden in one_by_one):
+        return None
+    rows = [shards.rows(places) for shards, places in zip(inputs, zip(*numbers))]
+    with unwritten(inputs):
+        stacks = (broadcast if alike else mapped)(golden, arguments, rows)
+    return stacks and [Shards(None, which, stack) for stack in stacks]
+
+
+@contextlib.contextmanager
+def unwritten(inputs: list[Shards]):
+    """Raises RuntimeError where the block writes over a value."""
     values = [value for shards in inputs for value in shards.kept]
     versions = [value._version for value in values]
-    outputs = None
-    if groups:
-        outputs = led_by_the_first(golden, arguments, inputs, groups, led, which)
-    elif small:
-        stacks = (broadcast if alike else mapped)(golden, arguments, rows)
-        outputs = stacks and [Shards(None, which, stack) for stack in stacks]
-    if outputs is None:
-        rows = ([shards.distinct[number] for shards, number in zip(inputs, row)] for row in numbers)
-        results = (torch_tensors_in(of_one_value_each(golden, arguments, row)) for row in rows)
-        outputs = [Shards(list(output), which) for output in zip(*results)]
+    yield
     if versions != [value._version for value in values]:
         raise RuntimeError("it wrote over its inputs")
-    return outputs
 
 
 def by_the_others(inputs: list[Shards], numbers: list[tuple[int, ...]]) -> dict[tuple, dict[int, int]] | None:
@@ -70,13 +85,17 @@ def by_the_others(inputs: list[Shards], numbers: list[tuple[int, ...]]) -> dict[
     return None if larger or len(groups) > len(numbers) // 2 else groups
 
 
-def led_by_the_first(golden, arguments, inputs: list[Shards], groups, led, which) -> list[Shards]:
-    """The output, by one call for each group of rows. led: for each, the values of the first input."""
-    stacks, order = [], {}
-    for (numbers, places), (value, dim) in zip(groups.items(), led):
-        others = (shards.distinct[number] for shards, number in zip(inputs[1:], numbers))
-        stacks.append(of_one_value_each(golden, arguments, [value if dim == 0 else value[None], *others]))
-        order |= dict(zip(places.values(), itertools.count(len(order))))
+def led_by_the_first(golden, arguments, inputs: list[Shards], numbers, which) -> list[Shards] | None:
+    """The output, by one call for all rows that differ in the first input alone; None where few do."""
+    groups = by_the_others(inputs, numbers)
+    if groups is None:
+        return None
+    led, stacks, order = [inputs[0].rows(tuple(places)) for places in groups.values()], [], {}
+    with unwritten(inputs):
+        for (numbers_of_others, places), (value, dim) in zip(groups.items(), led):
+            others = (shards.distinct[number] for shards, number in zip(inputs[1:], numbers_of_others))
+            stacks.append(of_one_value_each(golden, arguments, [value if dim == 0 else value[None], *others]))
+            order |= dict(zip(places.values(), itertools.count(len(order))))
     return [Shards(None, tuple(order[number] for number in which), torch.cat(stacks))]
 
 
