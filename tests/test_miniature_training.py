@@ -100,9 +100,15 @@ def test_capitals_mean_the_same():
     assert torch.equal(*outs)
 
 
-def test_orthogonal_has_singular_values_near_one():
+@pytest.mark.parametrize("in_bfloat16", [True, False])
+def test_orthogonal_has_singular_values_near_one(monkeypatch, in_bfloat16):
+    """In bfloat16 where the CPU multiplies it, else in float32, which is quicker without such instructions."""
+    monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: in_bfloat16)
+    monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: False)
     torch.manual_seed(0)
-    values = torch.linalg.svdvals(orthogonal(torch.randn(3, 16, 40)))
+    found = orthogonal(torch.randn(3, 16, 40))
+    assert found.dtype == torch.float32 and torch.equal(found, found.bfloat16().float()) is in_bfloat16
+    values = torch.linalg.svdvals(found)
     assert values.min() > 0.6 and values.max() < 1.3
 
 

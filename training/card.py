@@ -9,6 +9,7 @@ import json
 from pathlib import Path
 
 from helpers.world.scenes import COLOUR_NAMES, SCENES, UNSEEN
+from training.export import write_text
 from training.mochi.attention import table as attention_table
 from training.mochi.evaluate import ASPECTS, GOALS, table
 
@@ -211,7 +212,7 @@ def main(arguments=None) -> int:
         parser.error(f"{folder}/evaluation.json is of an older evaluation: run training.mochi.evaluate again")
     if "positions" not in result.get("text encoder", {}):
         parser.error(f"{folder}/evaluation.json lacks the text encoder: run training.mochi.attention")
-    (folder / "README.md").write_text(card(training, result))
+    write_text(folder / "README.md", card(training, result))
     return 0
 
 

@@ -47,10 +47,14 @@ def finished(parser: argparse.ArgumentParser, folder: Path) -> dict:
     return json.loads(record.read_text())
 
 
-def write_json(path: Path, value: dict) -> None:
+def write_text(path: Path, text: str) -> None:
     """A stop in between leaves the file that was there whole."""
-    path.with_suffix(".new").write_text(json.dumps(value, indent=1) + "\n")
+    path.with_suffix(".new").write_text(text)
     os.replace(path.with_suffix(".new"), path)
+
+
+def write_json(path: Path, value: dict) -> None:
+    write_text(path, json.dumps(value, indent=1) + "\n")
 
 
 def outcome(done: bool) -> str:

@@ -21,8 +21,9 @@ from helpers.video import SHEET, contact_sheet
 from helpers.world.prompts import caption
 from helpers.world.scenes import Clip, render
 from training.animatediff.card import card
-from training.export import write_json
+from training.export import write_json, write_text
 from training.mochi.evaluate import ASPECTS, fixed_clips, judge, mean_coherence
+from training.optimizer import multiplies_bfloat16
 
 FRAMES = 16
 
@@ -39,7 +40,7 @@ class Sampler:
         videos = []
         for seed, clip in enumerate(tqdm(clips, desc="sampling", leave=False)):
             started = time.time()
-            with torch.autocast("cpu", torch.bfloat16):  # twice as fast
+            with torch.autocast("cpu", torch.bfloat16, enabled=multiplies_bfloat16("cpu")):  # twice as fast
                 made = self.pipeline(
                     caption(clip, plain=True), num_frames=FRAMES, num_inference_steps=self.steps,
                     guidance_scale=self.guidance, generator=torch.Generator().manual_seed(seed), output_type="np",
@@ -125,7 +126,7 @@ def main(arguments=None) -> int:
     labels = [caption(clip, plain=True) for clip in clips]
     contact_sheet(videos[:20], labels[:20], columns=8).save(options.folder / "samples.jpg", **SHEET)
     training = json.loads((options.folder / "training.json").read_text())
-    (options.folder / "README.md").write_text(card(training, result, table(result)))
+    write_text(options.folder / "README.md", card(training, result, table(result)))
     print(table(result))
     return 0
 

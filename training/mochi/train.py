@@ -5,7 +5,6 @@ encoder, the transformer; then the diffusers folder. On CPU or CUDA.
 """
 
 import argparse
-import json
 import math
 import os
 import time
@@ -45,7 +44,7 @@ def main(arguments=None) -> int:
 def make(place: Place, config: dict, out, stages=STAGES, compiled: bool = False) -> bool:
     """Run the stages in order; False if the deadline came first."""
     place.folder.mkdir(parents=True, exist_ok=True)
-    (place.folder / "config.json").write_text(json.dumps(config, indent=1))
+    write_json(place.folder / "config.json", config)
     if "autoencoder" in stages:
         autoencoder, done = train_autoencoder(place, config)
         if not done:

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from training.card import made_of, verdict
+from training.export import write_text
 
 CARD = """---
 license: apache-2.0
@@ -99,4 +100,4 @@ def card(training: dict, result: dict, figures: str, missed: list[str]) -> str:
 
 
 def write_card(folder, training: dict, result: dict, figures: str, missed: list[str]):
-    (Path(folder) / "README.md").write_text(card(training, result, figures, missed))
+    write_text(Path(folder) / "README.md", card(training, result, figures, missed))

@@ -33,7 +33,7 @@ MODELS = {
 def make(place: Place, config: dict, model: str, out) -> bool:
     """Run the stages in order; False if the deadline came first."""
     place.folder.mkdir(parents=True, exist_ok=True)
-    (place.folder / "config.json").write_text(json.dumps(config, indent=1))
+    write_json(place.folder / "config.json", config)
     autoencoder, done = train_autoencoder(place, config)
     if not done or not encode_frames(place, config, autoencoder):
         return False
