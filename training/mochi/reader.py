@@ -44,11 +44,16 @@ class Reader(nn.Module):
         return [question(hidden).transpose(1, 2) for question in self.questions]
 
 
+def captions(count: int, seed: int, unseen: bool) -> list[str]:
+    """Of so many clips, of held-out ones where `unseen`, each in other words."""
+    return [caption(sample(seed + k, unseen), k) for k in range(count)]
+
+
 class Captions:
     """Captions of training clips, or of held-out ones, as tokens and answers."""
 
     def __init__(self, count: int, tokenize, seed: int, unseen: bool, device):
-        texts = [caption(sample(seed + k, unseen), k) for k in range(count)]
+        texts = captions(count, seed, unseen)
         self.tokens = tokenize(texts).to(device).long()  # (N, ...)
         self.answers = torch.tensor([answers(text) for text in texts], device=device)  # (N, aspects)
 

@@ -9,13 +9,11 @@ place in the folder; how softly either attends is measured by training.mochi.att
 import torch
 from transformers import T5EncoderModel
 
-from helpers.world.prompts import caption
-from helpers.world.scenes import sample
 from training.loop import Place, train
 from training.mochi.attention import from_mean, scored
 from training.mochi.autoencoder import tokenize
 from training.mochi.denoiser import real
-from training.mochi.reader import CHECKS, SEEDS
+from training.mochi.reader import CHECKS, SEEDS, captions
 from training.parts import SPECIAL, new_text_encoder, new_tokenizer
 
 SETTINGS = {"batch": 64, "captions": 20000, "rate": 1e-3, "muon": 0.02, "check_every": 250}
@@ -28,7 +26,7 @@ class Captions:
 
     def __init__(self, count: int, seed: int = SEEDS, unseen: bool = False):
         self.tokenizer = new_tokenizer()
-        self.tokens = tokenize(self.tokenizer, [caption(sample(seed + k, unseen), k) for k in range(count)]).long()
+        self.tokens = tokenize(self.tokenizer, captions(count, seed, unseen)).long()
         pieces = self.tokenizer.get_vocab().items()  # small ones: capitals are given the same embedding in the end
         self.pieces = torch.tensor(
             sorted(row for piece, row in pieces if piece == piece.lower() and piece not in SPECIAL)
