@@ -121,7 +121,7 @@ def pipeline(mesh) -> dict:
     request = Request(PROMPT, frames=31, height=96, width=96, steps=20, seed=7)
     options = {"mesh_device": mesh, "checkpoint_name": WEIGHTS, "vae_mesh_shape": tuple(mesh.shape)}
     with tempfile.TemporaryDirectory() as folder:
-        os.environ["TT_DIT_CACHE_DIR"] = folder
+        os.environ[upstream.CACHE] = folder
         batch, seconds = timed(lambda: upstream.unsized(pipeline_mochi.MochiPipeline, options, request))
     got = upstream.frames_of(batch, request)
     wanted = by_diffusers(WEIGHTS, request)
