@@ -28,6 +28,7 @@ L1_SMALL = 32 * 1024  # bytes of each core's L1 kept for conv2d's and pooling's 
 
 _mesh: ttnn.MeshDevice | None = None  # the open one: ttnn drives one system in a process
 _system: System | None = None  # the one that ttnn has looked at; it never looks twice
+_backend: str | None = None  # and what that was
 
 
 def find_backend() -> str:
@@ -50,7 +51,8 @@ def open_mesh(system: str = "galaxy", *, backend: str | None = None, numerics: b
     numerics: False turns values off on the emulated mesh, for dry runs of memory and shapes.
 
     Raises ValueError for an unknown system or backend, and RuntimeError where this process has already been another
-    system (open it with `run_on`, or restart the kernel) or the hardware is not the system asked for.
+    system (open it with `run_on`, or restart the kernel), or the same by another backend, or the hardware is not the
+    system asked for.
     """
     global _mesh, _system
     system, backend = find_system(system), backend or find_backend()
@@ -60,6 +62,11 @@ def open_mesh(system: str = "galaxy", *, backend: str | None = None, numerics: b
         raise RuntimeError(
             f"This process has already opened {_system.name}, and ttnn drives one system per process. Restart the "
             f'kernel to open {system.name}, or run a function on it with run_on("{system.name}", function).'
+        )
+    if _backend not in (None, backend):
+        raise RuntimeError(
+            f"This process has already opened {_backend} {system.name}, and what ttnn has found it does not look for "
+            f"again. Restart the kernel to open {backend} {system.name}."
         )
     if _mesh is not None:
         if (backend, numerics) != (_mesh.backend, _mesh.numerics):
@@ -81,12 +88,12 @@ EXPLAINED = {
 
 
 def _open(system: System, backend: str, numerics: bool) -> ttnn.MeshDevice:
-    global _system
+    global _system, _backend
     if backend == "emulated":
         emulator = ttnn_emulator.install(system.name, numerics)
     else:
         check_hardware(system, backend)
-    _system = system
+    _system, _backend = system, backend
     ttnn.set_fabric_config(fabric(system))
     try:
         mesh = ttnn.open_mesh_device(ttnn.MeshShape(*system.mesh), l1_small_size=L1_SMALL)

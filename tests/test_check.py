@@ -64,7 +64,7 @@ def test_disk_memory_and_cores(check, monkeypatch):
     assert check.disk()[0] == "NO" and "1000000 GB needed. Free some space" in check.disk()[1]
     assert check.memory()[0] == "NO" and "Close other programs" in check.memory()[1]
     assert check.cores()[0] == "--" and "takes longer here" in check.cores()[1]
-    assert check.available("MemTotal: 9 kB\nMemAvailable:    5200000 kB\nMemFree: 7 kB") == 5.2
+    assert check.available("MemTotal: 9 kB\nMemAvailable:    5078125 kB\nMemFree: 7 kB") == 5.2
 
 
 def test_a_taken_port_is_passed_over(check, monkeypatch):

@@ -13,7 +13,7 @@ from helpers.mesh import run_on
 from helpers.tensors import gather, replicate, shard, shards_of
 from tests.on_galaxy import FLOATS, ROW, TILE, few, opened, rounded
 from ttnn_emulator import memory, per_chip
-from ttnn_emulator.golden import on_device, tensors_in
+from ttnn_emulator.arguments import on_device, tensors_in
 
 mesh = pytest.fixture(scope="module")(opened)
 KEPT_BYTES = memory.KEPT_BFLOAT16.itemsize  # on this computer, of one bfloat16 number

@@ -245,6 +245,25 @@ def test_a_trace_computes_with_what_is_in_its_inputs_then(mesh):
         ttnn.execute_trace(mesh, trace, cq_id=0)
 
 
+def test_a_trace_without_values_sends_each_time(mesh, monkeypatch):
+    """Once while it is captured, and once for each execution, as with values."""
+    monkeypatch.setattr(mesh.emulator, "numerics", False)
+    x = ttnn.empty((1, 1, 32, 96), dtype=ttnn.bfloat16, layout=ttnn.TILE_LAYOUT, device=mesh)
+    ttnn.all_gather(x, dim=3, cluster_axis=1)
+    mesh.traffic.clear()
+    trace = ttnn.begin_trace_capture(mesh)
+    ttnn.all_gather(x, dim=2, cluster_axis=0)
+    ttnn.end_trace_capture(mesh, trace)
+    once = mesh.traffic.by_link()
+    for _ in range(3):
+        ttnn.execute_trace(mesh, trace)
+    assert len(mesh.traffic.sent) == 4 and sum(once.values()) > 0
+    assert mesh.traffic.by_link() == {link: 4 * size for link, size in once.items()}
+    ttnn.release_trace(mesh, trace)
+    with pytest.raises(RuntimeError, match="no captured trace"):
+        ttnn.execute_trace(mesh, trace)
+
+
 def test_one_trace_at_a_time(mesh):
     trace = ttnn.begin_trace_capture(mesh)
     try:

@@ -98,6 +98,16 @@ def test_a_second_system_is_refused_with_the_ways_out(opened):
         open_mesh("n150")
 
 
+def test_emulated_chips_are_never_called_silicon(opened, capsys):
+    """ttnn keeps the mock cluster that it has found, so a look for the hardware would find that."""
+    close_mesh(opened)
+    capsys.readouterr()
+    for backend in ("silicon", "simulator"):
+        with pytest.raises(RuntimeError, match=f"already opened emulated galaxy.*Restart .* open {backend} galaxy"):
+            open_mesh("galaxy", backend=backend)
+    assert not capsys.readouterr().out
+
+
 def test_other_settings_need_a_close(opened):
     with pytest.raises(RuntimeError, match="open in another way. Close it first"):
         open_mesh("galaxy", numerics=False)

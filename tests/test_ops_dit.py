@@ -178,6 +178,7 @@ def test_rows_gathered_for_a_product(mesh, name, biased):
 
 SCATTERED = {
     "plain": lambda y, b, residual, gate: y,
+    "of two tensors": lambda y, b, residual, gate: y,
     "with a bias on every chip": lambda y, b, residual, gate: y + 4 * b,
     "gated, to a residual": lambda y, b, residual, gate: residual - 1.5 * y * gate,
 }
@@ -188,16 +189,19 @@ def summed_and_scattered(mesh):
     x, w, b, residual, gate = for_scattering()
     of_name = {
         "plain": {},
+        "of two tensors": {},
         "with a bias on every chip": {"bias": replicate(b[None], mesh)},
         "gated, to a residual": dict(
             fused_ternary_scalar=-1.5, addcmul_input_tensor1=shard(residual, mesh, tp=3, sp=2),
             addcmul_input_tensor2=shard(gate, mesh, tp=3),
         ),
     }  # fmt: skip
-    made = {}
+    made, whole = {}, shard(x, mesh, tp=3, sp=2)
+    halves = [shard(half.flatten(3), mesh, tp=3, sp=2) for half in x.unflatten(3, (4, 2, 32)).unbind(4)]
     for name, options in of_name.items():
         part, kept = ttnn.experimental.minimal_matmul_strided_reduce_scatter_async(
-            shard(x, mesh, tp=3, sp=2), shard(w, mesh, tp=0), 3, semaphores(mesh, 3), ttnn.CoreCoord(0, 4),
+            halves if name == "of two tensors" else whole, shard(w, mesh, tp=0), 3, semaphores(mesh, 3),
+            ttnn.CoreCoord(0, 4),
             compute_kernel_config=ttnn.init_device_compute_kernel_config(mesh.arch()), config=blocks(4, 4),
             cluster_axis=0, topology=ttnn.Topology.Ring, barrier_semaphore=semaphores(mesh, 1)[0],
             chunk_width_in_mm_blocks=1, **options,

@@ -28,7 +28,7 @@ from tests.on_galaxy import (
     opened,
     rounded,
 )
-from ttnn_emulator.golden import on_device
+from ttnn_emulator.arguments import on_device
 
 mesh = pytest.fixture(scope="module")(opened)
 

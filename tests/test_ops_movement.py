@@ -180,6 +180,12 @@ def test_full_like_by_its_names(mesh):
     assert torch.equal(gather(x).float(), torch.full((2, 40, 50), -3.5))
 
 
+def test_full_like_in_another_dtype(mesh):
+    whole = replicate(torch.arange(6).reshape(1, 1, 2, 3).int(), mesh, dtype=ttnn.uint32)
+    x = ttnn.full_like(whole, 0.5, dtype=ttnn.float32)
+    assert torch.equal(gather(x), torch.full((1, 1, 2, 3), 0.5))
+
+
 def like(mesh, shape):
     return replicate(torch.randn(shape), mesh)
 

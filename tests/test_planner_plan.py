@@ -78,6 +78,7 @@ def test_what_cannot_be_planned_is_said_in_a_sentence():
         (dict(system="galaxy", frames=160), "157 or 163"),
         (dict(system="p150x8", program="tt-metal"), "only on galaxy, quietbox2, t3000"),
         (dict(system="galaxy", program="tt-metal", frames=85), 'For 85 of 848 x 480 take program="ours"'),
+        (dict(system="galaxy", program="tt-metal", config={}), 'For another take program="ours"'),
     ):
         with pytest.raises(ValueError) as refused:
             plan(**settings)
@@ -86,7 +87,7 @@ def test_what_cannot_be_planned_is_said_in_a_sentence():
 
 def test_a_report_is_not_mixed_with_what_is_there(tmp_path):
     (tmp_path / "mine.txt").write_text("kept")
-    with pytest.raises(RuntimeError, match="there is something in"):
+    with pytest.raises(FileExistsError, match="there is something in"):
         report(str(tmp_path), system="n300", config=TINY, **SIZE)
     assert [path.name for path in tmp_path.iterdir()] == ["mine.txt"]
 

@@ -66,7 +66,7 @@ def test_calls_spread_over_more_chips_are_those_of_more_chips(small):
         found = Counter()
         for call, times in calls.items():
             is_attention = "attention" in call.op
-            options = [(k, v) for k, v in call.options if not (is_attention and k in ("grid", "k_chunk"))]
+            options = [(k, v) for k, v in call.options if not (is_attention and k in ("grid", "k_chunk", "num_links"))]
             found[call.op, call.inputs, call.outputs[:2] if is_attention else call.outputs, *options] += times
         return found
 
@@ -75,6 +75,8 @@ def test_calls_spread_over_more_chips_are_those_of_more_chips(small):
                  for name in ("t3000:2x4", "n300x2:2x2"))  # fmt: skip
     made = spread(four, 1, (4, 2), (splits.tokens(**size),) * 2)
     assert told(made) == told(two) and told(four) != told(two)
+    links = [{call.option("num_links") for call in calls if "ring" in call.op} for calls in (four, two)]
+    assert links == [{1}, {2}], "as many as a program drives there"
 
 
 def test_more_galaxies_are_one_with_more_along_sp(small):

@@ -1,6 +1,7 @@
 """Bytes on wires: counted by hand on three and four chips, and what a lost hop does to the values."""
 
 import collections
+from dataclasses import replace
 
 import pytest
 import torch
@@ -293,6 +294,20 @@ def test_a_dry_run_counts_what_is_sent_again(mesh, x, monkeypatch):
         counted.append([(one.op, one.axis, one.shape, one.steps) for one in mesh.traffic.sent])
     assert counted[0] == counted[1] and len(counted[0]) == many == 20
     assert len({str(one) for one in counted[0]}) == 8  # of ten kinds: on which dimension slices are joined is no matter
+
+
+def test_a_dry_run_names_the_axes_that_there_are_now(mesh, x, monkeypatch):
+    """`install` may take the same chips as another mesh, whose axes have other names."""
+    monkeypatch.setattr(mesh.emulator, "numerics", False)
+    seen, galaxy = replicate(x, mesh), mesh.system
+    try:
+        for axes in ({"tp": 0, "sp": 1}, {"tp": 1, "sp": 0}):
+            mesh.emulator.wires.take_as(replace(galaxy, axes=axes))
+            mesh.traffic.clear()
+            ttnn.all_gather(seen, dim=2, cluster_axis=0)
+            assert [one.axis for one in mesh.traffic.sent] == [next(name for name in axes if axes[name] == 0)]
+    finally:
+        mesh.emulator.wires.take_as(galaxy)
 
 
 def test_a_mesh_of_another_shape_uses_the_systems_wires(mesh):

@@ -54,8 +54,9 @@ def memory():
 
 
 def available(meminfo):
-    """GB that programs can still have, from the text of /proc/meminfo."""
-    return int(next(line for line in meminfo.splitlines() if line.startswith("MemAvailable")).split()[1]) / 1e6
+    """GB that programs can still have, from the text of /proc/meminfo, whose kB are 1024 bytes."""
+    kib = next(line for line in meminfo.splitlines() if line.startswith("MemAvailable")).split()[1]
+    return int(kib) * 1024 / 1e9
 
 
 def cores():

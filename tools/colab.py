@@ -11,7 +11,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-PYTHON, GLIBC, MACHINE = (3, 12), (2, 34), "x86_64"  # of the one wheel that ttnn 0.81.1 has
+PYTHON, GLIBC, MACHINE = (3, 12), (2, 34), "x86_64"  # of the wheel of ttnn 0.81.1 that this project takes
 DISK_GB = 8
 REPLACED = ("numpy", "torch", "transformers", "diffusers")  # what Colab has in versions of its own
 

@@ -7,6 +7,7 @@ A plan takes a dry run of some ten seconds; the explorer must not wait. What it 
 predicted seconds, nothing else.
 """
 
+import argparse
 import itertools
 import json
 import sys
@@ -22,8 +23,11 @@ SIZES = (dict(height=288, width=512), dict(height=480, width=848))
 
 
 def main(arguments: list[str]) -> int:
+    parser = argparse.ArgumentParser(prog="python -m tools.plans", description=__doc__.splitlines()[0])
+    parser.add_argument("only", nargs="?", choices=["splits"], help="without it everything")
+    options = parser.parse_args(arguments)
     keep([way for system in SPLIT for way in splits(system)])
-    if arguments == ["splits"]:
+    if options.only:
         return 0
     rows = []
     for system, size in itertools.product(SYSTEMS, SIZES):

@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tools import copies, lab
-from tools.check import is_free
+from tools.check import available, is_free
 from tools.series import ROOT, choose
 
 FIRST_PORT = 8900
@@ -130,11 +130,6 @@ def tight(count: int, free_gb: float) -> str:
     )
 
 
-def free_memory() -> float:
-    lines = Path("/proc/meminfo").read_text().splitlines()
-    return int(next(line for line in lines if line.startswith("MemAvailable")).split()[1]) / 1e6
-
-
 def main(arguments=None, room: Path = ROOT / "room") -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("learners", nargs="*", help="a number, or names")
@@ -151,7 +146,7 @@ def main(arguments=None, room: Path = ROOT / "room") -> None:
         host, taken = listening(options.address), seats(options.learners, room, options.first_port)
     except (ValueError, IndexError) as error:
         raise SystemExit(f"room: {error}") from None
-    if warning := tight(len(taken), free_memory()):
+    if warning := tight(len(taken), available(Path("/proc/meminfo").read_text())):
         print(warning)
     print(f"Starting {len(taken)}, in {room}: some seconds for each.", flush=True)
     try:

@@ -12,7 +12,9 @@ session.py     install and uninstall
 devices.py     opening and closing devices
 memory.py      the values: what each chip holds behind every live device buffer
 golden.py      the arithmetic: every ttnn call's meaning in torch, chip by chip
+arguments.py   the tensors among a call's arguments
 per_chip.py    a golden function on all chips, once for those that hold the same
+shards.py      what the chips of a tensor hold, equal values once
 options.py     which options cannot change values; all others are handled or refused
 transfers.py   host to device and back
 exchange.py    ops in which chips exchange data; attention.py: ring attention
@@ -36,10 +38,10 @@ import os
 import platform
 import sys
 
-if (sys.platform, platform.machine()) != ("linux", "x86_64") or sys.version_info[:2] not in ((3, 10), (3, 12)):
+if (sys.platform, platform.machine()) != ("linux", "x86_64") or sys.version_info[:2] != (3, 12):
     raise ImportError(
-        f"ttnn does not exist for Python {platform.python_version()} on {platform.system()} {platform.machine()}. "
-        "What works is Python 3.12 (or 3.10) on Linux x86-64: a Linux machine, WSL 2 on Windows, a linux/amd64 Docker "
+        f"ttnn does not run on Python {platform.python_version()} on {platform.system()} {platform.machine()} here. "
+        "What works is Python 3.12 on Linux x86-64: a Linux machine, WSL 2 on Windows, a linux/amd64 Docker "
         "container, or Google Colab."
     )
 

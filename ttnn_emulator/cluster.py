@@ -31,7 +31,7 @@ class Board:
 BOARDS = {
     "n150": Board(0x18, 1, tensix=(0b1,)),
     # A real n300 loses two rows and dispatches from its Ethernet cores; here it loses one and dispatches from another
-    # (see helpers.mesh.dispatch). Either way ttnn is left with 8x8.
+    # (devices.py). Either way ttnn is left with 8x8.
     "n300": Board(0x14, 2, tensix=(0b1, 0b1)),
     "ubb": Board(0x35, 32, tensix=(0,) * 32, pcie=(0,) * 32, on_pcie=32),
     "ubb_blackhole": Board(0x47, 32, tensix=(0b1,) * 32, eth=0b100100000, pcie=(0b1,) * 32, on_pcie=32),

@@ -170,8 +170,10 @@ def minimal_matmul_strided_reduce_scatter_async(
     bias: Shards | None = None, fused_activation=None, fused_ternary_scalar=None,
     addcmul_input_tensor1: Shards | None = None, addcmul_input_tensor2: Shards | None = None, topology=None,
 ) -> tuple[Shards, Shards]:  # fmt: skip
-    """(each chip's product, the part along dim that it keeps of the sum over its line)"""
+    """(each chip's product, the part along dim that it keeps of the sum over its line); the input may be two"""
     chips = len(weight_tensor)
+    if isinstance(input_tensor[0], list):
+        input_tensor = list(zip(*input_tensor))  # both parts of each chip
     products = [
         product(x, weight, b, fused_activation)
         for x, weight, b in zip(input_tensor, weight_tensor, by_chip(bias, chips))

@@ -1,4 +1,4 @@
-"""What works on this machine: each line a check that could fail, and what to do where it does."""
+"""What works on this machine, line by line, and what to do where something does not."""
 
 import importlib.metadata
 import importlib.util

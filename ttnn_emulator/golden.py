@@ -15,6 +15,7 @@ import ttnn
 import ttnn.decorators
 
 from ttnn_emulator import complexes, padding, transfers
+from ttnn_emulator.arguments import looks, on_device, replaced, tensors_in
 from ttnn_emulator.memory import Memory, kept_as, unknown_values
 from ttnn_emulator.options import strict
 from ttnn_emulator.per_chip import maker, of_one_value_each, per_chip, stand_in
@@ -114,7 +115,8 @@ class Emulator:
         on_chips = [tensor for tensor in tensors if on_device(tensor)]
         device, sent = on_chips[0].device(), self.wires.traffic.sent
         mesh = (*device.get_device_ids(), *device.shape, ttnn._ttnn.fabric.get_fabric_config())
-        call = (op.python_fully_qualified_name, mesh, looks(args), looks(kwargs.items()))
+        axes = tuple(self.wires.system.axes.items())  # what is sent is noted by their names
+        call = (op.python_fully_qualified_name, mesh, axes, looks(args), looks(kwargs.items()))
         shapes = [torch.empty(tuple(t.shape), dtype=kept_as(t.dtype), device="meta") for t in on_chips]
         shards = {id(t): [shape] * len(t.device_coords()) for t, shape in zip(on_chips, shapes)}
         result = real_call(op, *args, **kwargs)
@@ -270,38 +272,3 @@ def no_golden(op) -> str:
 
 def is_backward(op) -> bool:
     return op.python_fully_qualified_name.endswith("_bw")
-
-
-def on_device(tensor: ttnn.Tensor) -> bool:
-    return ttnn.is_tensor_storage_on_device(tensor)
-
-
-def tensors_in(value) -> list[ttnn.Tensor]:
-    if isinstance(value, ttnn.Tensor):
-        return [value]
-    if isinstance(value, dict):
-        value = value.values()
-    elif not isinstance(value, (list, tuple)):
-        return []
-    return [tensor for part in value for tensor in tensors_in(part)]
-
-
-def looks(arguments) -> tuple:
-    """Arguments, so that two calls which send the same are equal: of a tensor what and where it is, not which."""
-
-    def look(part):
-        if isinstance(part, ttnn.Tensor):
-            chips = tuple(map(tuple, part.device_coords())) if on_device(part) else ()
-            return tuple(part.shape), part.dtype, part.layout, chips
-        return looks(part) if isinstance(part, (list, tuple)) else str(part)
-
-    return tuple(map(look, arguments))
-
-
-def replaced(args, kwargs, function) -> tuple[tuple, dict]:
-    """A call's arguments, each replaced by function(argument), within lists and tuples too."""
-
-    def new(part):
-        return type(part)([new(element) for element in part]) if isinstance(part, (list, tuple)) else function(part)
-
-    return tuple(map(new, args)), {name: new(part) for name, part in kwargs.items()}

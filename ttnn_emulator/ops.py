@@ -155,7 +155,8 @@ def rotary_embedding(input_tensor, cos_cache, sin_cache, token_index=None):
 
 @golden_of(ttnn.full_like)
 def full_like(tensor, fill_value):
-    return torch.full_like(tensor, fill_value)
+    """In a dtype that holds the value: the tensor that ttnn makes may have another than the one it is like."""
+    return torch.full(tensor.shape, fill_value)
 
 
 @golden_of(ttnn.scale_mask_softmax_in_place)
@@ -186,7 +187,7 @@ for op in (ttnn.matmul, ttnn.linear):
 
 
 @golden_of(ttnn.sampling)
-def sampling(input_values_tensor, input_indices_tensor, *, k, p, temp, seed=None):
+def sampling(input_values_tensor, input_indices_tensor, *, k, p, temp):
     """(1, 1, users, V) scores -> (1, 1, 1, users), for each an index drawn from the fewest of its k best that reach p.
 
     temp is one over the temperature. Which one is drawn is torch's chance, not a chip's.
@@ -197,8 +198,5 @@ def sampling(input_values_tensor, input_indices_tensor, *, k, p, temp, seed=None
     ranked[torch.arange(ranked.shape[-1]) >= k.long().flatten()[:, None]] = -float("inf")
     shares = ranked.softmax(-1)
     shares = shares * (shares.cumsum(-1) - shares < p.float().flatten()[:, None])
-    with torch.random.fork_rng(enabled=bool(seed)):
-        if seed:
-            torch.manual_seed(seed)
-        drawn = order.gather(-1, shares.multinomial(1))
+    drawn = order.gather(-1, shares.multinomial(1))
     return input_indices_tensor[0, 0].long().gather(-1, drawn).reshape(1, 1, 1, -1)

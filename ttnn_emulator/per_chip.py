@@ -46,7 +46,7 @@ def per_chip(golden, arguments, inputs: list[Shards], num_chips: int, name: str 
 
 def row_by_row(golden, arguments, inputs: list[Shards], numbers, which) -> list[Shards]:
     """numbers: the different rows, in each the number of every input's value; which: the row that each chip has."""
-    with unwritten(inputs):
+    with untouched(inputs):
         rows = ([shards.distinct[number] for shards, number in zip(inputs, row)] for row in numbers)
         results = [torch_tensors_in(of_one_value_each(golden, arguments, row)) for row in rows]
     return [Shards(list(output), which) for output in zip(*results)]
@@ -58,13 +58,13 @@ def all_at_once(golden, arguments, inputs: list[Shards], numbers, which, name: s
     if not alike and (len(numbers) < MAPPED_FROM or golden in one_by_one):
         return None
     rows = [shards.rows(places) for shards, places in zip(inputs, zip(*numbers))]
-    with unwritten(inputs):
+    with untouched(inputs):
         stacks = (broadcast if alike else mapped)(golden, arguments, rows)
     return stacks and [Shards(None, which, stack) for stack in stacks]
 
 
 @contextlib.contextmanager
-def unwritten(inputs: list[Shards]):
+def untouched(inputs: list[Shards]):
     """Raises RuntimeError where the block writes over a value."""
     values = [value for shards in inputs for value in shards.kept]
     versions = [value._version for value in values]
@@ -91,7 +91,7 @@ def led_by_the_first(golden, arguments, inputs: list[Shards], numbers, which) ->
     if groups is None:
         return None
     led, stacks, order = [inputs[0].rows(tuple(places)) for places in groups.values()], [], {}
-    with unwritten(inputs):
+    with untouched(inputs):
         for (numbers_of_others, places), (value, dim) in zip(groups.items(), led):
             others = (shards.distinct[number] for shards, number in zip(inputs[1:], numbers_of_others))
             stacks.append(of_one_value_each(golden, arguments, [value if dim == 0 else value[None], *others]))

@@ -83,6 +83,6 @@ def device(device_params):
 
 
 def system(request):
-    from ttnn_emulator import SYSTEMS
+    from ttnn_emulator.systems import find_system
 
-    return SYSTEMS[request.config.getoption("--system")]
+    return find_system(request.config.getoption("--system"))

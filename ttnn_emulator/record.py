@@ -12,7 +12,7 @@ from pathlib import Path
 import torch
 import ttnn
 
-from ttnn_emulator.golden import on_device, tensors_in
+from ttnn_emulator.arguments import on_device, tensors_in
 
 
 class Recorder:

@@ -21,6 +21,12 @@ NOT_ITS_OWN = (f"{Path(__file__).parent}/", "<frozen ")  # how the files of fram
 FILE = re.compile(r'File "([^"]+)"')
 
 
+def check_new(folder: Path) -> None:
+    """Raises FileExistsError where there is something in the folder."""
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise FileExistsError(f"there is something in {folder} already. Name a new folder for the report.")
+
+
 class Report:
     """Captures what is run until a device closes, or until `close()`.
 
@@ -30,8 +36,7 @@ class Report:
     def __init__(self, folder: str | Path):
         """Raises FileExistsError where there is something in the folder: reports are not mixed."""
         self.folder = Path(folder)
-        if self.folder.exists() and (not self.folder.is_dir() or any(self.folder.iterdir())):
-            raise FileExistsError(f"there is something in {self.folder} already. Name a new folder for the report.")
+        check_new(self.folder)
         self._capture = Path(tempfile.mkdtemp()) / "graph_capture.json"
         ttnn.graph.enable_python_stack_traces()
         ttnn.graph.enable_detailed_buffer_tracing()

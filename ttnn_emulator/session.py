@@ -23,7 +23,7 @@ def install(system: str, numerics: bool = True) -> golden.Emulator:
     numerics: False turns values off, for dry runs of memory and shapes.
 
     Raises ValueError for an unknown system, and RuntimeError where ttnn has looked at this machine's devices before.
-    Called again, it changes no more than `numerics`.
+    Called again, it changes no more than `numerics` and what the axes are called.
     """
     global _system, _emulator
     asked = find_system(system)

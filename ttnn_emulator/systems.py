@@ -68,9 +68,14 @@ class System:
         return self.chip.dram_banks * self.chip.dram_bank_bytes
 
     @property
+    def driven_links(self) -> int:
+        """Ethernet links between two neighbours that a program can use."""
+        return self.usable_links or self.links
+
+    @property
     def hop_bytes_per_s(self) -> float:
         """Bytes per second between two neighbours, one direction, all usable links together, headers included [C]."""
-        return (self.usable_links or self.links) * self.chip.link_bytes_per_s
+        return self.driven_links * self.chip.link_bytes_per_s
 
     def __str__(self) -> str:
         return f"{self.machine} {self.mesh[0]}x{self.mesh[1]}"

@@ -2,13 +2,14 @@
 
 On a mock cluster ttnn crashes at the first op after begin_trace_capture, so it never hears of a trace. A capture here
 also runs its ops, so the tensors that it makes have values before the first execution; on chips they have none.
+Without values, in a dry run, what the capture sent is counted again for each execution.
 """
 
 import itertools
 
 import ttnn
 
-from ttnn_emulator.golden import replaced, tensors_in
+from ttnn_emulator.arguments import replaced, tensors_in
 
 NAMES = ("begin_trace_capture", "end_trace_capture", "execute_trace", "release_trace")
 real = {name: getattr(ttnn, name) for name in NAMES}
@@ -17,13 +18,15 @@ real = {name: getattr(ttnn, name) for name in NAMES}
 class Traces:
     def __init__(self, emulator):
         self.emulator, self.captured, self.numbers = emulator, {}, itertools.count()
-        self.capturing = None  # the calls so far of the trace that is being captured
+        self.capturing = None  # the number of the trace that is being captured
+        self.sent = {}  # trace -> what its calls sent
 
     def begin_trace_capture(self, mesh_device, *, cq_id=None):
         if self.capturing is not None:
             raise RuntimeError("A trace is being captured already. End it first: ttnn.end_trace_capture.")
         self.capturing = next(self.numbers)
         self.captured[self.capturing] = []
+        self.sent_before = len(self.emulator.wires.traffic.sent)
         self.emulator.listeners.append(self.note)
         return ttnn.MeshTraceId(self.capturing)
 
@@ -34,6 +37,7 @@ class Traces:
         if self.capturing != int(trace_id):
             raise RuntimeError(f"Trace {int(trace_id)} is not being captured.")
         self.emulator.listeners.remove(self.note)
+        self.sent[self.capturing] = self.emulator.wires.traffic.sent[self.sent_before :]
         self.capturing = None
 
     def execute_trace(self, mesh_device, trace_id, *, cq_id=None, blocking=True):
@@ -41,9 +45,12 @@ class Traces:
             raise RuntimeError(f"There is no captured trace {int(trace_id)}: it was released, or never ended.")
         if self.emulator.numerics:
             replay(self.captured[int(trace_id)], self.emulator.memory)
+        else:
+            self.emulator.wires.traffic.sent += self.sent[int(trace_id)]
 
     def release_trace(self, mesh_device, trace_id):
-        self.captured.pop(int(trace_id), None)
+        for kept in (self.captured, self.sent):
+            kept.pop(int(trace_id), None)
 
 
 def replay(calls, memory) -> None:

@@ -6,6 +6,7 @@ import torch
 import ttnn
 
 from ttnn_emulator import padding
+from ttnn_emulator.hops import unwritten
 from ttnn_emulator.memory import Memory
 from ttnn_emulator.shards import Shards
 
@@ -73,10 +74,9 @@ def copy_device_to_host_tensor(memory, real, *args, **kwargs):
 def allocate(memory, real, *args, **kwargs):
     """Uninitialised memory: whatever reads it before writing sees NaN, or the dtype's largest integer."""
     result = real(*args, **kwargs)
-    dtype = ttnn.ttnn_dtype_to_torch_dtype(result.dtype)
-    content = float("nan") if dtype.is_floating_point else torch.iinfo(dtype).max
     if ttnn.is_tensor_storage_on_device(result):
-        memory.write(result, spread(Shards.of([torch.full(tuple(result.shape), content, dtype=dtype)]), result))
+        values = torch.empty(tuple(result.shape), dtype=ttnn.ttnn_dtype_to_torch_dtype(result.dtype))
+        memory.write(result, spread(Shards.of([unwritten(values)]), result))
     return result
 
 

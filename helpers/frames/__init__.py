@@ -3,7 +3,6 @@
 transformer.py  the denoiser, MMDiT
 vae.py          the decoder
 stills.py       from a sentence to a picture
-plans.py        whether the real models fit
 story.py        from a list of sentences to a film
 motion.py       pan, zoom and fades over stills
 

@@ -74,7 +74,7 @@ class Sequence:
             program_config=attention_program(ttnn.CoreCoord(self.cores.x, sending_row), q.shape[-2]),
             dim=2,
             multi_device_global_semaphore=self.semaphores,
-            num_links=1,
+            num_links=self.mesh.system.driven_links,
             cluster_axis=self.sp_axis,
             mesh_device=self.mesh,
             topology=ttnn.Topology.Ring if self.mesh.system.torus else ttnn.Topology.Linear,

@@ -73,7 +73,8 @@ def price(call: Call, system: System, shape: tuple[int, int] | None = None) -> T
 def is_view(call: Call) -> bool:
     """Whether the last two dimensions stay, or only their rows are dealt out anew in whole tiles."""
     before, after = call.inputs[0].shape, call.outputs[0].shape
-    return before[-1] == after[-1]
+    rows = before[-2:-1], after[-2:-1]
+    return before[-1] == after[-1] and (rows[0] == rows[1] or all(count % 32 == 0 for count, *_ in rows))
 
 
 def num_bytes(*operands: Operand) -> float:
@@ -203,7 +204,10 @@ def collective(call: Call, system: System, shape: tuple[int, int]) -> Time:
 
 
 def shared_evenly(shape: tuple[int, ...], chips: int) -> bool:
-    """Whether ttnn.all_reduce gives each chip a slice to add up; else each gets everything (as in exchange.py)."""
+    """Whether ttnn.all_reduce gives each chip a slice to add up; else each gets everything.
+
+    As in exchange.py, as far as a call tells: rows that only fill up a tile look like others here.
+    """
     *outer, rows, columns = shape
     return any(count % chips == 0 for count in (*outer, -(-rows // 32), -(-columns // 32)))
 
@@ -211,9 +215,8 @@ def shared_evenly(shape: tuple[int, ...], chips: int) -> bool:
 def links(call: Call, system: System, amount: float, chips: int, kind: str):
     """amount: bytes over the busiest link of a line. Around a ring half of them go the other way."""
     ring = "Ring" in str(call.option("topology", "")) or (system.torus and call.option("topology") is None)
-    usable = system.usable_links or system.links
     asked = call.option("num_links")
-    many = min(asked, usable) if isinstance(asked, int) else usable
+    many = min(asked, system.driven_links) if isinstance(asked, int) else system.driven_links
     rate = many * system.chip.link_bytes_per_s * (2 if ring else 1)
     if system.chip.arch == "blackhole":
         rate *= rates.BLACKHOLE_LINKS

@@ -23,7 +23,7 @@ from helpers.planner.predict import Pass
 from ttnn_emulator.systems import System, find_system
 
 MODELS, PROGRAMS = ("mochi-1",), ("ours", "tt-metal")
-RECORDED = dict(frames=(163, 168), height=480, width=848)  # tt-metal's program was recorded at this size only
+RECORDED = dict(frames=163, height=480, width=848)  # tt-metal's program was recorded at this size only
 PARTS = {"text_encoder": "encode", "transformer": "denoise", "vae": "decode"}
 
 
@@ -141,7 +141,7 @@ def plan(
     config: of another Mochi than the real one, by part; for "ours" only.
 
     Raises ValueError for an unknown model, system or program, for sizes that Mochi cannot make, and for what was not
-    recorded of tt-metal's program.
+    recorded of tt-metal's program, another config too.
     """
     find_system(system)
     known("model", model, MODELS)
@@ -150,7 +150,7 @@ def plan(
     request = dict(frames=frames, height=height, width=width, steps=steps, guidance=guidance)
     passes = steps * (2 if guidance else 1)
     if program == "tt-metal":
-        check_recorded(system, frames, height, width)
+        check_recorded(system, config, dict(frames=frames, height=height, width=width))
         return Plan(program, find_system(system), request, theirs(system, passes))
     needs = whole_program(system, frames=frames, height=height, width=width, configs=config)
     return Plan(program, find_system(system), request, ours(system, needs, passes))
@@ -175,14 +175,16 @@ def theirs(system: str, passes: int) -> tuple[Stage, ...]:
     return tuple(found)
 
 
-def check_recorded(system: str, frames: int, height: int, width: int) -> None:
+def check_recorded(system: str, config: dict | None, size: dict[str, int]) -> None:
     there = sorted(path.stem.partition(".")[2] for path in FOLDER.glob("mochi.*.json"))
     if system not in there:
         raise ValueError(f"tt-metal's Mochi was not recorded on {system}, only on {', '.join(there)}.")
-    if frames not in RECORDED["frames"] or (height, width) != (RECORDED["height"], RECORDED["width"]):
+    if config is not None:
+        raise ValueError('tt-metal\'s Mochi was recorded with the real config. For another take program="ours".')
+    if size != RECORDED:
+        wanted = "{frames} of {width} x {height}".format_map(size)
         raise ValueError(
-            f"tt-metal's Mochi was recorded for 163 frames of 848 x 480 only. For {frames} of {width} x {height} take "
-            'program="ours".'
+            f'tt-metal\'s Mochi was recorded for 163 frames of 848 x 480 only. For {wanted} take program="ours".'
         )
 
 
@@ -202,13 +204,16 @@ def report(folder: str, *, system: str, frames: int, height: int, width: int, co
     """
     find_system(system)
     check_request(frames, height, width, steps=2)
+    from ttnn_emulator.report import check_new  # ttnn's part for reports takes a second to import
+
+    check_new(Path(folder))
     size = dict(frames=frames, height=height, width=width)
     with contextlib.redirect_stdout(None):
         return run_on(system, captured, str(Path(folder).resolve()), config, size, numerics=False)
 
 
 def captured(mesh, folder: str, config: dict[str, dict], size: dict) -> str:
-    from ttnn_emulator.report import Report  # ttnn's part for reports takes a second to import
+    from ttnn_emulator.report import Report
 
     capture = Report(folder)
     stages(mesh, config, size, None, freed_on(mesh.system))

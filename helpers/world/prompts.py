@@ -13,7 +13,6 @@ import numpy as np
 
 from helpers.world.scenes import COLOURS, NATURAL, SCENES, SIZES, UNSIZED, Clip
 
-FRAMES, SIDE, MOST_GUIDANCE = 31, 96, 20.0
 ADVERBS = ("gently", "slowly", "softly", "calmly", "quietly")
 
 # (scene, motion): ways to say it; "|" stands before the preposition that leads to the second thing
@@ -172,23 +171,15 @@ def _motion(scene: str, text: str) -> str | None:
     return best
 
 
-def nearest(word: str, count: int = 3) -> list[str]:
-    """The known words that look most like this one; small words are no help and are left out."""
-    return difflib.get_close_matches(word, [w for w in vocabulary() if len(w) > 2], n=count, cutoff=0.6)
+def nearest(word: str) -> list[str]:
+    """The three known words that look most like this one; small words are no help and are left out."""
+    return difflib.get_close_matches(word, [w for w in vocabulary() if len(w) > 2], n=3, cutoff=0.6)
 
 
-def check(prompt: str, frames: int = FRAMES, height: int = SIDE, width: int = SIDE, guidance: float = 4.5) -> Reading:
-    """Raise a clear error for what cannot work; otherwise the reading of the prompt, with its advice."""
+def check(prompt: str) -> Reading:
+    """What a prompt asks for. Raises TypeError for what is no string, and ValueError for one without words."""
     if not isinstance(prompt, str):
         raise TypeError(f"a prompt is a string, not {type(prompt).__name__}")
     if not prompt.strip():
         raise ValueError("the prompt is empty: say what to paint, for example 'a red ball bouncing left'")
-    if frames < 7 or frames % 6 != 1:
-        low = max(7, (frames - 1) // 6 * 6 + 1)
-        raise ValueError(f"frames must be 6k + 1, such as {low} or {low + 6}, not {frames}")
-    for name, value in (("height", height), ("width", width)):
-        if value < 16 or value % 16:
-            raise ValueError(f"{name} must be a multiple of 16 (8 for the autoencoder, 2 for patches), not {value}")
-    if not 0 <= guidance <= MOST_GUIDANCE:
-        raise ValueError(f"guidance must lie in 0..{MOST_GUIDANCE:g} (beyond it pictures burn out), not {guidance}")
     return read(prompt)

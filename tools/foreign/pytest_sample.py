@@ -32,9 +32,9 @@ def random(model, dtype):
 
 @pytest.hookimpl(trylast=True)  # after -k has chosen
 def pytest_collection_modifyitems(config, items):
-    from ttnn_emulator import SYSTEMS
+    from ttnn_emulator.systems import find_system
 
-    chips, most = SYSTEMS[config.getoption("--system")].num_chips, config.getoption("--most")
+    chips, most = find_system(config.getoption("--system")).num_chips, config.getoption("--most")
     cases = defaultdict(list)
     for item in items:
         if fits(item, chips):
