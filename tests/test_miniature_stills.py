@@ -9,7 +9,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 from conftest import WEEKLY
-from diffusers import AutoencoderKL, StableDiffusion3Pipeline
+from diffusers import AutoencoderKL, SD3Transformer2DModel, StableDiffusion3Pipeline
 from safetensors.torch import load_file, save_file
 
 from helpers.world.prompts import caption, vocabulary
@@ -293,7 +293,10 @@ def test_a_finished_folder_learns_on(smoke, tmp_path, capsys):
         name: all(key in new and torch.equal(old[key], new[key]) for key in old) for name, (new, old) in weights.items()
     }
     assert same.pop("transformer") is False and all(same.values()), "only the transformer has learned"
-    stages = json.loads((tmp_path / "out" / "training.json").read_text())["stages"]
+    training = json.loads((tmp_path / "out" / "training.json").read_text())
+    deeper = SD3Transformer2DModel.from_pretrained(tmp_path / "out" / "transformer")
+    assert training["parts"]["transformer"]["parameters"] == sum(p.numel() for p in deeper.parameters())
+    stages = training["stages"]
     assert stages["transformer"] == json.loads((folder / "training.json").read_text())["stages"]["transformer"]
     assert stages["transformer, again"]["steps"] > 0
     vae = AutoencoderKL.from_pretrained(tmp_path / "out" / "vae").config

@@ -58,7 +58,7 @@ def test_splits_are_turned_over_system_by_system():
     live = Splits()
     assert live.way.value == splits.best(splits.kept("galaxy"))
     said = live.draw().get_suptitle()
-    assert said == "galaxy, tp 1 x sp 32: chips 3.10 s, 2.42 of them waiting for links; host 3.13 s"
+    assert said == "galaxy, tp 1 x sp 32: chips 2.01 s, 0.23 of them waiting for links; host 3.13 s"
     before = live.picture.value
     live.way.index = 3
     assert live.draw().get_suptitle() == "galaxy, tp 32 x sp 1: 24 heads over 32" and live.picture.value != before

@@ -105,6 +105,7 @@ def learn_on(place: Place, config: dict, folder: Path, before: dict, out: Path) 
         save_pipeline(out, vae, denoiser, mean, std)
         checkpoint = here.folder / "transformer.pt"
         after = learned_on(before, "transformer, again", checkpoint, len(batches.moments))
+        after["parts"]["transformer"]["parameters"] = sum(p.numel() for p in denoiser.transformer.parameters())
         write_json(out / "training.json", after)
         checkpoint.unlink()
     return done

@@ -25,7 +25,7 @@ DEFAULT = {
     "seed": 11,
     "frames": 16,  # of each clip, evenly spaced: every second one of 31
     "autoencoder": {"block_out_channels": (32, 32, 64, 128), "layers_per_block": 1, "norm_num_groups": 16},
-    "transformer": {"num_attention_heads": 4, "attention_head_dim": 64, "num_layers": 3, "patch_size": 1},
+    "transformer": {"num_attention_heads": 4, "attention_head_dim": 64, "num_layers": 4, "patch_size": 1},
     "clips": (64, 64),
     "text_encoder": {"d_model": 128, "d_kv": 32, "num_heads": 4, "d_ff": 384, "num_layers": 3},
     # phases: until which share of the training, side of the crops in pixels, how many from each clip
