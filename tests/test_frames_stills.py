@@ -178,6 +178,8 @@ def all_of_it(mesh, denoisers, decoders, folder) -> dict:
     made["texts"] = [text and tuple(text.context.shape) for text in pipeline.encode(Request(PROMPT, guidance=1.0))]
     made["height"] = complaint(pipeline, PROMPT, **REQUEST | {"height": 50})
     made["seeds"] = complaint(pipeline.pictures, [PROMPT, PROMPT], [1], **SETTINGS)
+    two = Request(PROMPT, steps=2), Request(PROMPT, steps=3)
+    made["two ways"] = complaint(pipeline.denoise, torch.zeros(2, 16, 12, 8), *two)
     made["lines"] = complaint(on_mesh, torch.zeros(3, 16, 10, 6), prompt, 1.0)
     made["patches"] = complaint(on_mesh, torch.zeros(1, 16, 9, 6), prompt, 1.0)
     made["too large"] = complaint(on_mesh, torch.zeros(1, 16, 24, 6), prompt, 1.0)
@@ -261,6 +263,7 @@ def test_pictures_at_once_are_those_made_alone(made):
 
 def test_what_cannot_be_made_is_said(made):
     assert made["seeds"] == "2 prompts and 1 seeds: give a seed for each of some prompts."
+    assert made["two ways"] == "Pictures that are made at once have the same steps and guidance."
     chips = {"n150": 1, "n300x2": 2}[made["system"]]
     assert made["lines"] == f"3 pictures, but {chips} chips along sp: give one, or one for each of these."
     assert made["height"] == "A height of 50 does not divide by 8. Try 48."

@@ -19,6 +19,12 @@ TABLES = ("embed_tokens", "shared", "token_embedding", "position_embedding", "po
 WARM_UP, COOL_DOWN = 0.03, 0.5  # shares of the training: the rate rises, later it falls
 
 
+def autocast(device: str):
+    """bfloat16 on CUDA and on a CPU that multiplies it."""
+    kind = torch.device(device).type
+    return torch.autocast(kind, torch.bfloat16, enabled=multiplies_bfloat16(kind))
+
+
 @dataclass
 class Place:
     """Where a training runs: its folder, its device, and when this call has to end (as time.time())."""
@@ -37,9 +43,7 @@ class Place:
             file.write(json.dumps({"stage": stage, **values}) + "\n")
 
     def autocast(self):
-        """bfloat16 on CUDA and on a CPU that multiplies it."""
-        kind = torch.device(self.device).type
-        return torch.autocast(kind, torch.bfloat16, enabled=multiplies_bfloat16(kind))
+        return autocast(self.device)
 
 
 class Average:

@@ -35,11 +35,13 @@ def per_chip(golden, arguments, inputs: list[Shards], num_chips: int, name: str 
     name: of the op, where its operands stand in their usual order.
     """
     numbers, which = joined(tuple(shards.which for shards in inputs)) if inputs else ([()], (0,) * num_chips)
-    sizes = [math.prod(shards.shape) for shards in inputs]
     call, outputs = (golden, arguments, inputs, numbers, which), None
-    if len(numbers) > 1 and name in OF_THE_FIRST and sizes[0] <= AT_ONCE_UP_TO:
+    if len(numbers) == 1:
+        return row_by_row(*call)
+    sizes = [math.prod(shards.shape) for shards in inputs]
+    if name in OF_THE_FIRST and sizes[0] <= AT_ONCE_UP_TO:
         outputs = led_by_the_first(*call)
-    if len(numbers) > 1 and outputs is None and sum(sizes) <= AT_ONCE_UP_TO:
+    if outputs is None and sum(sizes) <= AT_ONCE_UP_TO:
         outputs = all_at_once(*call, name)
     return row_by_row(*call) if outputs is None else outputs
 

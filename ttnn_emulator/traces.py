@@ -17,40 +17,40 @@ real = {name: getattr(ttnn, name) for name in NAMES}
 
 class Traces:
     def __init__(self, emulator):
-        self.emulator, self.captured, self.numbers = emulator, {}, itertools.count()
-        self.capturing = None  # the number of the trace that is being captured
-        self.sent = {}  # trace -> what its calls sent
+        self.emulator, self.numbers = emulator, itertools.count()
+        self.captured = {}  # trace -> (its calls, what they sent)
+        self.capturing, self.sent_before = None, 0  # the trace that is being captured, and how much was sent before it
 
     def begin_trace_capture(self, mesh_device, *, cq_id=None):
         if self.capturing is not None:
             raise RuntimeError("A trace is being captured already. End it first: ttnn.end_trace_capture.")
         self.capturing = next(self.numbers)
-        self.captured[self.capturing] = []
+        self.captured[self.capturing] = [], []
         self.sent_before = len(self.emulator.wires.traffic.sent)
         self.emulator.listeners.append(self.note)
         return ttnn.MeshTraceId(self.capturing)
 
     def note(self, *call):
-        self.captured[self.capturing].append(call)
+        self.captured[self.capturing][0].append(call)
 
     def end_trace_capture(self, mesh_device, trace_id, *, cq_id=None):
         if self.capturing != int(trace_id):
             raise RuntimeError(f"Trace {int(trace_id)} is not being captured.")
         self.emulator.listeners.remove(self.note)
-        self.sent[self.capturing] = self.emulator.wires.traffic.sent[self.sent_before :]
+        self.captured[self.capturing][1].extend(self.emulator.wires.traffic.sent[self.sent_before :])
         self.capturing = None
 
     def execute_trace(self, mesh_device, trace_id, *, cq_id=None, blocking=True):
         if int(trace_id) not in self.captured or self.capturing == int(trace_id):
             raise RuntimeError(f"There is no captured trace {int(trace_id)}: it was released, or never ended.")
+        calls, sent = self.captured[int(trace_id)]
         if self.emulator.numerics:
-            replay(self.captured[int(trace_id)], self.emulator.memory)
+            replay(calls, self.emulator.memory)
         else:
-            self.emulator.wires.traffic.sent += self.sent[int(trace_id)]
+            self.emulator.wires.traffic.sent += sent
 
     def release_trace(self, mesh_device, trace_id):
-        for kept in (self.captured, self.sent):
-            kept.pop(int(trace_id), None)
+        self.captured.pop(int(trace_id), None)
 
 
 def replay(calls, memory) -> None:

@@ -136,10 +136,12 @@ class StableDiffusion3:
     def encode(self, *requests: Request) -> tuple[Prompt, Prompt | None]:
         """What is wanted, and what is not, where there is guidance: of one request, or of one for each line of chips.
 
-        Raises RuntimeError where the mesh is closed.
+        Raises RuntimeError where the mesh is closed, and ValueError where requests go different ways.
         """
         if self.mesh.users == 0:
             raise RuntimeError("This model's mesh has been closed. Load it again: StableDiffusion3(mesh, weights).")
+        if len({(request.steps, request.guidance) for request in requests}) > 1:
+            raise ValueError("Pictures that are made at once have the same steps and guidance.")
         guided = requests[0].guidance > 1
         with torch.no_grad():
             hidden, unwanted_hidden, pooled, unwanted_pooled = self.texts.encode_prompt(
