@@ -136,6 +136,31 @@ def test_operands_in_another_order_than_usual(mesh):
     assert torch.allclose(got, want, rtol=0.02, atol=0.02)
 
 
+def test_what_is_kept_is_no_part_of_another_tensor():
+    """A slice would keep the whole alive. The same numbers in another shape need no copy, in another order they do."""
+    whole = randn(3, 5, 7)
+    same, turned, part = (memory.rounded(x, ttnn.float32) for x in (whole.reshape(15, 7), whole.mT, whole[:1]))
+    assert same.data_ptr() == whole.data_ptr()
+    assert turned._base is None and torch.equal(turned, whole.mT)
+    assert part._base is None and torch.equal(part, whole[:1])
+
+
+def test_a_transposed_first_factor(mesh):
+    """Its columns are rows of the product, so nothing of it may stand below another chip's."""
+    x, w = randn(1, 1, 64, 256), randn(1, 1, 64, 128, seed=1)
+    got = gather(ttnn.matmul(shard(x, mesh, sp=3), shard(w, mesh, tp=3), transpose_a=True), sp=2, tp=3).float()
+    assert torch.allclose(got, x.mT @ w, rtol=0.02, atol=0.2)
+
+
+def test_a_product_with_itself(mesh):
+    """One input, though the op has two."""
+    x = randn(1, 1, 8 * 32, 32)
+    parts = x.unflatten(2, (8, 32))[0, 0]
+    y = shard(x, mesh, sp=2)
+    got = gather(ttnn.matmul(y, y), sp=2).float().unflatten(2, (8, 32))[0, 0]
+    assert torch.allclose(got, parts @ parts, rtol=0.02, atol=0.2)
+
+
 def test_equal_shards_are_computed_once(mesh, golden, monkeypatch):
     """One by one: small calls are made at once (tests/test_per_chip.py)."""
     monkeypatch.setattr(per_chip, "MAPPED_FROM", 33)

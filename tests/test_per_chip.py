@@ -85,19 +85,49 @@ def test_operands_of_two_ranks_are_mapped(calls):
     assert calls[0] == (16, 5)
 
 
-@pytest.mark.parametrize("name", sorted(module.OF_THE_FIRST - {"ttnn.experimental.conv3d"}))
+def over_columns(count: int, *shape: int) -> Shards:
+    """So many different values over the columns of a mesh of 8 x 4 chips."""
+    values = [torch.randn(shape) for _ in range(count)]
+    return Shards.of([values[chip % count] for chip in range(32)])
+
+
+@pytest.mark.parametrize("name", ["ttnn.layer_norm", "ttnn.rms_norm"])
 @pytest.mark.parametrize("first, second", [(8, 4), (32, 4), (8, 1), (32, 1)])
 def test_along_the_last_dimensions_of_the_first(name, first, second, calls, unmapped):
     """Tokens over eight rows of chips, weights over four columns: a call for each weight."""
-    golden, product = getattr(ttnn, name.removeprefix("ttnn.")).golden_function, name in ("ttnn.matmul", "ttnn.linear")
-    function, shape = (golden, (7, 3)) if product else (lambda x, w: golden(x, weight=w), (1, 7))
-    values = {n: [torch.randn(1, 2, 5, 7) for _ in range(n)] for n in (8, 32)}[first]
-    weights = [torch.randn(1, 1, *shape) for _ in range(second)]
-    x = Shards.of([values[chip if first == 32 else chip // 4] for chip in range(32)])
-    w = Shards.of([weights[chip % second] for chip in range(32)])
-    (found,) = outcome(counted(calls, function), x, w, name=name)
+    golden = getattr(ttnn, name.removeprefix("ttnn.")).golden_function
+    x, w = shards(first, 1, 2, 5, 7, each=32 // first), over_columns(second, 1, 1, 1, 7)
+    (found,) = outcome(counted(calls, lambda x, w: golden(x, weight=w)), x, w, name=name)
     assert calls[:second] == [(8 if second == 4 else first, 1, 2, 5, 7)] * second and len(calls) == second + 32
     assert len({id(value) for value in found}) == max(first, 8 * second)
+
+
+@pytest.mark.parametrize("name", sorted(module.PRODUCTS))
+@pytest.mark.parametrize("first, second", [(8, 4), (32, 4), (8, 1), (32, 1), (1, 4), (1, 2), (32, 32)])
+def test_products_are_made_by_one_call(name, first, second, calls, unmapped):
+    """Rows that meet one matrix stand below each other, and matrices side by side; a row may be added to each."""
+    golden = getattr(ttnn, name.removeprefix("ttnn.")).golden_function
+    x, w = shards(first, 1, 2, 5, 7, each=32 // first), over_columns(second, 1, 1, 7, 3)
+    different = len(set(zip(x.which, w.which)))
+    (found,) = outcome(counted(calls, golden), x, w, name=name)
+    assert calls[0] == (1, second, 2 * 5 * different // second, 7) and len(calls) == 1 + 32
+    assert len({id(value) for value in found}) == different
+    if name == "ttnn.linear":
+        for bias in (shards(1, 1, 1, 1, 3, each=32), over_columns(second, 1, 1, 1, 3)):
+            calls.clear()
+            outcome(counted(calls, lambda x, w, bias: golden(x, w, bias=bias)), x, w, bias, name=name)
+            assert len(calls) == 1 + 32
+
+
+def test_products_that_are_not_of_rows_and_one_matrix(calls):
+    """A matrix for each head; a matrix that is added; matrices that meet different numbers of first factors."""
+    x = shards(8, 1, 2, 5, 7, each=4)
+    outcome(counted(calls, torch.matmul), x, over_columns(4, 1, 2, 7, 3), name="ttnn.matmul")
+    added = lambda x, w, y: x @ w + y
+    outcome(counted(calls, added), x, over_columns(4, 1, 1, 7, 3), over_columns(4, 1, 1, 5, 3), name="ttnn.linear")
+    uneven = Shards.of([chosen for chip, w in enumerate(W * 8) for chosen in [W[0] if chip < 5 else w]])
+    outcome(counted(calls, torch.matmul), x, uneven, name="ttnn.matmul")
+    assert all(shape[-2:] == (5, 7) for shape in calls)
 
 
 def test_a_convolution_takes_frames_of_all_chips(calls, unmapped):
@@ -119,8 +149,8 @@ def test_a_second_factor_of_more_dimensions_is_mapped(calls):
 
 
 def test_as_many_second_operands_as_chips_are_mapped(calls):
-    x, w = shards(32, 1, 1, 5, 7), shards(32, 1, 1, 7, 3)
-    outcome(counted(calls, ttnn.matmul.golden_function), x, w, name="ttnn.matmul")
+    x, w = shards(32, 1, 1, 5, 7), shards(32, 1, 1, 1, 7)
+    outcome(counted(calls, lambda x, w: ttnn.rms_norm.golden_function(x, weight=w)), x, w, name="ttnn.rms_norm")
     assert calls[0] == (1, 1, 5, 7)
 
 

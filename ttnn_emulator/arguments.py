@@ -11,10 +11,12 @@ def tensors_in(value) -> list[ttnn.Tensor]:
     if isinstance(value, ttnn.Tensor):
         return [value]
     if isinstance(value, dict):
-        value = value.values()
-    elif not isinstance(value, (list, tuple)):
-        return []
-    return [tensor for part in value for tensor in tensors_in(part)]
+        return tensors_in(list(value.values()))
+    found = []
+    for part in value if isinstance(value, (list, tuple)) else ():
+        if isinstance(part, (ttnn.Tensor, list, tuple, dict)):  # most parts are not: they cost no call
+            found += tensors_in(part)
+    return found
 
 
 def looks(arguments) -> tuple:

@@ -176,20 +176,20 @@ class Emulator:
     def _prepare(self, op, args, kwargs, shards):
         """The golden function's arguments, as a function of one chip's values of all inputs.
 
-        ttnn's preparation of them is slow, and the same for all chips. So it runs once, on stand-ins.
+        An op's own preparation of them is the same for all chips. So it runs once, on stand-ins. Most have none.
         """
-        prepare = op.preprocess_golden_function_inputs or ttnn.decorators.default_preprocess_golden_function_inputs
-        stand_ins = [stand_in(number, values.shape, values.dtype) for number, values in enumerate(shards.values())]
-        self._stand_ins = dict(zip(shards, stand_ins))
-        try:
-            golden_args, golden_kwargs = prepare(args, kwargs)
-        finally:
-            self._stand_ins = None
-        for name in COMPARISON_HINTS & golden_kwargs.keys():
-            del golden_kwargs[name]
-        number_of = {id(tensor): number for number, tensor in enumerate(stand_ins)}
-        makers = [maker(part, number_of) for part in golden_args]
-        named = {name: maker(part, number_of) for name, part in golden_kwargs.items()}
+        number_of = {key: number for number, key in enumerate(shards)}
+        prepare = op.preprocess_golden_function_inputs
+        if prepare not in (None, ttnn.decorators.default_preprocess_golden_function_inputs):
+            stand_ins = [stand_in(number, values.shape, values.dtype) for number, values in enumerate(shards.values())]
+            self._stand_ins = dict(zip(shards, stand_ins))
+            try:
+                args, kwargs = prepare(args, kwargs)
+            finally:
+                self._stand_ins = None
+            number_of = {id(tensor): number for number, tensor in enumerate(stand_ins)}
+        makers = [maker(part, number_of) for part in args]
+        named = {name: maker(part, number_of) for name, part in kwargs.items() if name not in COMPARISON_HINTS}
         return lambda row: ([make(row) for make in makers], {name: make(row) for name, make in named.items()})
 
     def _store(self, outputs, values):
@@ -256,9 +256,9 @@ def in_one_precision(shards: dict, outputs: list[ttnn.Tensor]) -> dict:
 
 
 def leads(args, kwargs, shards: dict) -> bool:
-    """Whether the first of the values is that of the op's first operand."""
+    """Whether the first of the values is that of the op's first operand, as it is."""
     first = args[0] if args else kwargs.get("input_tensor")
-    return id(first) == next(iter(shards), None)
+    return id(first) == next(iter(shards), None) and not kwargs.get("transpose_a")
 
 
 def no_golden(op) -> str:

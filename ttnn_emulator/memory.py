@@ -64,7 +64,7 @@ class Memory:
             if tensor.shape != shape:
                 wanted, got = tuple(tensor.shape), tuple(shape)
                 raise RuntimeError(f"ttnn made a tensor of shape {wanted}, its golden function {got}")
-        if 0 in tuple(tensor.shape):
+        if 0 in shards.shape:
             return  # it has no bytes, so another tensor may lie at its address; see `nothing`
         dtype, device = tensor.dtype, tensor.device()
         shards = shards.elementwise(lambda value: rounded(value, dtype))
@@ -174,8 +174,8 @@ def kept_as(dtype: ttnn.DataType) -> torch.dtype:
 
 
 def rounded(value: torch.Tensor, dtype: ttnn.DataType) -> torch.Tensor:
-    """The value as the chip would store it in `dtype`, in the torch dtype that keeps it, and no view of another."""
-    if value._base is not None:
+    """The value as the chip would store it in `dtype`, in the torch dtype that keeps it, and no part of another."""
+    if value._base is not None and not (value.is_contiguous() and value.nbytes == value._base.nbytes):
         value = value.clone()
     if dtype in (ttnn.bfloat8_b, ttnn.bfloat4_b):  # one exponent for 16 neighbours: ttnn packs it on the host
         packed = ttnn.Tensor(tensor=value.float().contiguous(), data_type=dtype, layout=ttnn.TILE_LAYOUT)

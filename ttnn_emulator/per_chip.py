@@ -26,6 +26,7 @@ one_by_one = set()  # golden functions that torch.vmap refuses
 # operand, with others that are the same for all.
 NUMBER_BY_NUMBER = {f"ttnn.{name}" for name in ("add", "subtract", "multiply", "silu", "gelu", "tanh")}
 OF_THE_FIRST = {f"ttnn.{name}" for name in ("matmul", "linear", "rms_norm", "layer_norm", "experimental.conv3d")}
+PRODUCTS = {"ttnn.matmul", "ttnn.linear"}  # of the first operand, and nothing of it transposed
 
 
 def per_chip(golden, arguments, inputs: list[Shards], num_chips: int, name: str = "") -> list[Shards]:
@@ -34,12 +35,14 @@ def per_chip(golden, arguments, inputs: list[Shards], num_chips: int, name: str 
     Small calls are made at once, on stacked values: torch takes longer to be called than for what there is to do.
     name: of the op, where its operands stand in their usual order.
     """
-    numbers, which = joined(tuple(shards.which for shards in inputs)) if inputs else ([()], (0,) * num_chips)
+    numbers, which = joined(tuple(shards.which for shards in inputs)) if inputs else (((),), (0,) * num_chips)
     call, outputs = (golden, arguments, inputs, numbers, which), None
     if len(numbers) == 1:
         return row_by_row(*call)
     sizes = [math.prod(shards.shape) for shards in inputs]
-    if name in OF_THE_FIRST and sizes[0] <= AT_ONCE_UP_TO:
+    if name in PRODUCTS and sizes[0] <= AT_ONCE_UP_TO:
+        outputs = multiplied(*call)
+    if outputs is None and name in OF_THE_FIRST and sizes[0] <= AT_ONCE_UP_TO:
         outputs = led_by_the_first(*call)
     if outputs is None and sum(sizes) <= AT_ONCE_UP_TO:
         outputs = all_at_once(*call, name)
@@ -75,30 +78,53 @@ def untouched(inputs: list[Shards]):
         raise RuntimeError("it wrote over its inputs")
 
 
-def by_the_others(inputs: list[Shards], numbers: list[tuple[int, ...]]) -> dict[tuple, dict[int, int]] | None:
-    """Rows that differ in the first input alone: numbers of the others -> {number of the first: place of the row}.
-
-    None where few rows do, or where another input has more dimensions, which a stack would meet.
-    """
+@functools.lru_cache(1024)
+def by_the_others(numbers: tuple[tuple[int, ...], ...], which: tuple[int, ...]) -> tuple[dict, tuple[int, ...]]:
+    """Rows that differ in the first input alone: {numbers of the others: those of the first}, and `which` so ordered"""
     groups = {}
     for place, (first, *others) in enumerate(numbers):
         groups.setdefault(tuple(others), {})[first] = place
-    larger = any(len(shards.shape) > len(inputs[0].shape) for shards in inputs)
-    return None if larger or len(groups) > len(numbers) // 2 else groups
+    order = {place: new for new, place in enumerate(place for rows in groups.values() for place in rows.values())}
+    return {others: tuple(rows) for others, rows in groups.items()}, tuple(order[number] for number in which)
+
+
+def multiplied(golden, arguments, inputs: list[Shards], numbers, which) -> list[Shards] | None:
+    """Products with a matrix, and perhaps a row that is added, by one call: rows of equal matrices below each other.
+
+    None where chips hold several matrices each, or the matrices meet different numbers of first factors.
+    """
+    first, *others = inputs
+    groups, which = by_the_others(numbers, which)
+    met, shapes = list(groups.values()), [shards.shape for shards in others]
+    alone = all(len(shape) == len(first.shape) > 1 and math.prod(shape[:-2]) == 1 for shape in shapes)
+    if not shapes or not alone or any(shape[-2] != 1 for shape in shapes[1:]) or len(set(map(len, met))) > 1:
+        return None
+    met_by_all = len(set(met)) == 1
+    value, _ = first.rows(met[0] if met_by_all else tuple(itertools.chain(*met)))
+    rows = [value.reshape(1, 1 if met_by_all else len(groups), -1, first.shape[-1]).expand(1, len(groups), -1, -1)]
+    for shards, places in zip(others, zip(*groups)):
+        value, _ = shards.rows(places)
+        rows.append(value.reshape(1, -1, *shards.shape[-2:]))
+    with untouched(inputs):
+        product = of_one_value_each(golden, arguments, rows)
+    return [Shards(None, which, product.reshape(-1, *first.shape[:-1], product.shape[-1]))]
 
 
 def led_by_the_first(golden, arguments, inputs: list[Shards], numbers, which) -> list[Shards] | None:
-    """The output, by one call for all rows that differ in the first input alone; None where few do."""
-    groups = by_the_others(inputs, numbers)
-    if groups is None:
+    """The output, by one call for all rows that differ in the first input alone.
+
+    None where few do, or where another input has more dimensions, which a stack would meet.
+    """
+    groups, which = by_the_others(numbers, which)
+    larger = any(len(shards.shape) > len(inputs[0].shape) for shards in inputs)
+    if larger or len(groups) > len(numbers) // 2:
         return None
-    led, stacks, order = [inputs[0].rows(tuple(places)) for places in groups.values()], [], {}
+    led, stacks = [inputs[0].rows(places) for places in groups.values()], []
     with untouched(inputs):
-        for (numbers_of_others, places), (value, dim) in zip(groups.items(), led):
+        for numbers_of_others, (value, dim) in zip(groups, led):
             others = (shards.distinct[number] for shards, number in zip(inputs[1:], numbers_of_others))
             stacks.append(of_one_value_each(golden, arguments, [value if dim == 0 else value[None], *others]))
-            order |= dict(zip(places.values(), itertools.count(len(order))))
-    return [Shards(None, tuple(order[number] for number in which), torch.cat(stacks))]
+    return [Shards(None, which, stacks[0] if len(stacks) == 1 else torch.cat(stacks))]
 
 
 def broadcast(golden, arguments, rows: list[tuple[torch.Tensor, int | None]]) -> tuple[torch.Tensor, ...]:
@@ -123,11 +149,11 @@ def of_one_value_each(golden, arguments, row: list[torch.Tensor]):
 
 
 @functools.lru_cache(1024)
-def joined(patterns: tuple[tuple[int, ...], ...]) -> tuple[list[tuple[int, ...]], tuple[int, ...]]:
+def joined(patterns: tuple[tuple[int, ...], ...]) -> tuple[tuple[tuple[int, ...], ...], tuple[int, ...]]:
     """Of several tensors' `Shards.which`: the different rows of numbers that chips have, and which one each has."""
     by_chip = list(zip(*patterns))
     number = {row: number for number, row in enumerate(dict.fromkeys(by_chip))}
-    return list(number), tuple(number[row] for row in by_chip)
+    return tuple(number), tuple(number[row] for row in by_chip)
 
 
 def maker(part, number_of):
