@@ -65,7 +65,7 @@ def test_a_golden_of_another_shape_is_an_error(mesh, golden, wrong):
 
 
 def test_a_golden_with_too_few_outputs_is_an_error(mesh, golden):
-    golden(ttnn.topk, lambda x, *args, **options: x.topk(32).values)
+    golden(ttnn.topk, lambda x, k, **options: x.topk(k).values)
     with pytest.raises(RuntimeError, match=r"ttnn\.topk, but its golden.* it returned 1 tensors, ttnn 2"):
         ttnn.topk(replicate(randn(32, 64), mesh), 32)
 

@@ -206,7 +206,45 @@ def test_a_function_that_reads_its_options_is_left_alone():
     def golden(x, **options):
         return x + options["more"]
 
-    assert reads(golden, "options") and strict(golden) is golden
+    assert reads(golden, "options") and strict(golden)(1, more=2, logical_h=6) == 3
+
+
+def test_a_name_within_another_is_not_read():
+    """ttnn names what it overlooks `_`, and has it in every other name."""
+
+    def golden(input_tensor, **_):
+        return input_tensor
+
+    assert not reads(golden, "_")
+    with pytest.raises(Swallowed, match="its option logical_h=6 is not emulated"):
+        strict(golden)(1, logical_h=6)
+
+
+def test_options_that_are_handed_on_are_looked_for_there(mesh):
+    """ttnn's comparisons hand them to a function that overlooks the fused activations."""
+    negated = [ttnn.UnaryWithParam(ttnn.UnaryOpType.NEG)]
+    x, y = (replicate(torch.randn(1, 1, 37, 70, generator=torch.Generator().manual_seed(n)), mesh) for n in (1, 2))
+    for op in (ttnn.gt, ttnn.logaddexp):
+        with pytest.raises(RuntimeError, match="its option activations=.* is not emulated"):
+            op(x, y, activations=negated)
+    named = ttnn.add(x, y, activations=negated)  # this one knows them
+    assert torch.equal(gather(named), -gather(ttnn.add(x, y)))
+
+
+def test_an_option_without_a_name_is_refused():
+    def golden(x, dim, *args):
+        return x + dim
+
+    assert strict(golden)(1, 2, None, False, ttnn.bfloat16, ttnn.DRAM_MEMORY_CONFIG) == 3
+    for value in (True, 5, "zeros", (0, 1.5)):
+        with pytest.raises(Swallowed, match="given without a name, is not emulated"):
+            strict(golden)(1, 2, value)
+
+
+def test_entries_that_are_to_be_skipped_are_not(mesh):
+    numbers = ttnn.from_torch(torch.tensor([[1, -1, 5, 7]], dtype=torch.int32), device=mesh)
+    with pytest.raises(RuntimeError, match="its option True, given without a name, is not emulated"):
+        ttnn.plus_one(numbers, None, True)
 
 
 def test_a_halo_over_less_than_all_rows_is_refused(mesh):
@@ -220,8 +258,64 @@ def test_a_halo_over_less_than_all_rows_is_refused(mesh):
 
 
 def test_a_seed_gives_the_same_numbers_each_time(mesh):
-    first, again, other = (gather(ttnn.rand((3, 40), device=mesh, seed=seed)) for seed in (5, 5, 6))
-    assert torch.equal(first, again) and not torch.equal(first, other)
+    x = torch.randn(3, 40)
+    drawn = {
+        "rand": lambda seed: ttnn.rand((3, 40), device=mesh, seed=seed),
+        "uniform": lambda seed: ttnn.uniform(replicate(x, mesh), -2.0, 5.0, seed),
+        "named": lambda seed: ttnn.uniform(replicate(x, mesh), seed=seed, **{"from": -2.0, "to": 5.0}),
+    }
+    for name, draw in drawn.items():
+        first, again, other = (gather(draw(seed)).float() for seed in (5, 5, 6))
+        assert torch.equal(first, again) and not torch.equal(first, other), name
+        assert name == "rand" or (-2 <= first.min() < -1 and 4 < first.max() <= 5), name
+
+
+# What would be wrong without a word
+
+
+def test_statistics_that_training_would_update(mesh):
+    """Each chip would have its own; they would pile up in one."""
+    x, kept = torch.randn(2, 3, 32, 32), torch.zeros(1, 3, 1, 1)
+    mean, variance = replicate(kept, mesh), replicate(kept + 1, mesh)
+    with pytest.raises(RuntimeError, match="updates running_mean and running_var in place is not emulated"):
+        ttnn.batch_norm(replicate(x, mesh), running_mean=mean, running_var=variance, training=True)
+    assert gather(mean).abs().max() == 0
+    got = gather(ttnn.batch_norm(replicate(x, mesh), training=True)).float()
+    assert torch.allclose(got, torch.nn.functional.batch_norm(x, None, None, training=True), atol=0.05)
+    shifted = gather(ttnn.batch_norm(replicate(x, mesh), running_mean=replicate(kept + 2, mesh), running_var=variance))
+    assert torch.allclose(shifted.float(), x - 2, atol=0.05)
+
+
+def test_gradients_that_would_be_clipped_in_place(mesh):
+    with pytest.raises(NotImplementedError, match=r"moreh_clip_grad_norm writes over its inputs.*Multiply"):
+        ttnn.moreh_clip_grad_norm([replicate(torch.randn(1, 1, 64, 64), mesh)], 1.0)
+
+
+def test_an_op_on_some_chips_of_a_mesh(mesh):
+    """ttnn would take the process with it; reading them is what they are for."""
+    x, five = torch.randn(1, 1, 37, 70), ttnn.from_torch(torch.full((1, 1, 37, 70), 5.0), layout=ttnn.TILE_LAYOUT)
+    whole = replicate(x, mesh, dtype=ttnn.float32)
+    part = ttnn.get_device_tensors(whole)[3]
+    for call in (lambda: ttnn.multiply(part, 2.0), lambda: ttnn.copy_host_to_device_tensor(five, part)):
+        with pytest.raises(RuntimeError, match="lies on some chips of its mesh only.*Use a submesh"):
+            call()
+    assert torch.equal(ttnn.to_torch(part), x) and torch.equal(gather(whole), x)
+    four = ttnn.ShardTensorToMesh(mesh, dim=0)
+    with pytest.raises(RuntimeError, match="fewer parts than chips"):
+        ttnn.from_torch(torch.randn(4, 1, 32, 32), layout=ttnn.TILE_LAYOUT, device=mesh, mesh_mapper=four)
+
+
+@pytest.mark.parametrize("layout", [ttnn.TILE_LAYOUT, ttnn.ROW_MAJOR_LAYOUT])
+def test_a_view_that_would_mix_up_what_lies_in_memory(mesh, layout):
+    good = {(1, 2, 64, 48): (2, 64, 48), (2, 32, 64): (1, 64, 64)}
+    bad = {(1, 1, 64, 64): (1, 1, 128, 32)} | ({(1, 2, 20, 64): (1, 1, 40, 64)} if layout == ttnn.TILE_LAYOUT else {})
+    for old, new in good.items():
+        x = torch.randn(old)
+        seen = ttnn.experimental.view(replicate(x, mesh, dtype=ttnn.float32, layout=layout), new)
+        assert torch.equal(gather(seen), x.reshape(new))
+    for old, new in bad.items():
+        with pytest.raises(RuntimeError, match="would mix up the numbers.*Use ttnn.reshape"):
+            ttnn.experimental.view(replicate(torch.randn(old), mesh, layout=layout), new)
 
 
 # Traces
@@ -243,6 +337,18 @@ def test_a_trace_computes_with_what_is_in_its_inputs_then(mesh):
     ttnn.release_trace(mesh, trace)
     with pytest.raises(RuntimeError, match="no captured trace"):
         ttnn.execute_trace(mesh, trace, cq_id=0)
+
+
+def test_what_a_trace_would_not_call_again(mesh):
+    """A method of a tensor is no op: what comes of it would be one execution old."""
+    x = replicate(torch.randn(1, 1, 32, 64), mesh)
+    trace = ttnn.begin_trace_capture(mesh, cq_id=0)
+    for method in (lambda: x.reshape([1, 32, 64]), lambda: x.to(ttnn.ROW_MAJOR_LAYOUT)):
+        with pytest.raises(NotImplementedError, match="is no op, so a trace would not call it again. Use ttnn"):
+            method()
+    ttnn.end_trace_capture(mesh, trace, cq_id=0)
+    assert tuple(x.reshape([1, 32, 64]).shape) == (1, 32, 64)
+    ttnn.release_trace(mesh, trace)
 
 
 def test_a_trace_without_values_sends_each_time(mesh, monkeypatch):

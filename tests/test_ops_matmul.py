@@ -26,6 +26,7 @@ def p(shapes, ttnn_op, torch_op, dtypes=FLOATS, **options):
 MATMUL = {
     "matmul": p(f"{WEIGHTS} | A B M k, A B k N -> A B M N | M k, k N -> M N", ttnn.matmul, torch.matmul),
     "matmul mixed": p(WEIGHTS, ttnn.matmul, torch.matmul, dtypes=BLOCKS),
+    "linear, a bias of more dimensions": p("M k, k N, 1 1 1 N -> 1 1 M N | A M k, k N, 1 1 1 N -> 1 A M N", lambda x, y, b: ttnn.linear(x, y, bias=b), lambda x, y, b: x @ y + b),
     "matmul transpose_a": p("A B k M, A B k N -> A B M N", lambda x, y: ttnn.matmul(x, y, transpose_a=True), lambda x, y: x.mT @ y),
     "matmul transpose_b": p("A B M k, A B N k -> A B M N", lambda x, y: ttnn.matmul(x, y, transpose_b=True), lambda x, y: x @ y.mT),
     "matmul activation": p(WEIGHTS, lambda x, y: ttnn.matmul(x, y, activation="relu"), lambda x, y: (x @ y).relu()),

@@ -69,7 +69,7 @@ def install(emulator) -> None:
         return result
 
     def refuse(name, *args, **kwargs):
-        raise NotImplementedError(f"{name} is not emulated. Give ttnn.conv_transpose2d the weights as torch has them.")
+        raise NotImplementedError(f"{name} is not emulated, nor is ttnn.conv_transpose2d. Write it as a ttnn.conv2d.")
 
     for name in PREPARATIONS:
         setattr(module, name, functools.partial(prepare, name))

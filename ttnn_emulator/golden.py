@@ -27,9 +27,13 @@ from ttnn_emulator.wires import Mesh, Wires
 TRANSPARENT = {"ttnn.as_tensor", "ttnn.load_tensor", "ttnn.to_torch", "ttnn.pearson_correlation_coefficient"}
 # With these ttnn asks for no answer where it would not compare one.
 COMPARISON_HINTS = {"_ttnn_skip_comparison", "_ttnn_input_is_bfloat8_b"}
-# Ops whose host code brings the whole process down on a mock cluster.
-CRASHES = {"ttnn.point_to_point"}
+# What cannot be emulated, and what to do instead.
+REFUSED = {
+    "ttnn.point_to_point": "cannot run without chips: ttnn itself crashes. Use ttnn.broadcast to send to others.",
+    "ttnn.moreh_clip_grad_norm": "writes over its inputs, which is not emulated. Multiply by what the norm asks.",
+}
 SILENT = {"ttnn.deallocate"}  # nothing to compute
+READING = {"ttnn.from_device", "ttnn.dump_tensor"}  # of single chips, too: see ttnn.get_device_tensors
 # Ops in which chips exchange data, or compute by their place, and whose golden functions see one chip at a time.
 ALONE = {
     f"ttnn.{name}"
@@ -71,6 +75,7 @@ class Emulator:
         self.memory = Memory()
         self.within = Depth()  # of an op, which may call other ops: only the outermost is emulated
         self.listeners = []  # functions of (op, args, kwargs, result), called after each op
+        self.capturing = False  # a trace: what is no op is not noted in it
         self._counted = {}  # what a call looks like -> what it sent, without values
         self._stand_ins = None  # id of an input -> what ttnn's preparation of golden arguments sees of it
 
@@ -88,16 +93,14 @@ class Emulator:
 
     def outermost(self, op, name, args, kwargs):
         """An op that no other op has called."""
-        if name in CRASHES:
-            raise NotImplementedError(
-                f"{name} cannot run without chips: ttnn itself crashes. Use ttnn.broadcast to send to others."
-            )
+        if name in REFUSED:
+            raise NotImplementedError(f"{name} {REFUSED[name]}")
         tensors = tensors_in((args, kwargs))
         if name in ALONE and any(on_device(tensor) and len(tensor.device_coords()) > 1 for tensor in tensors):
             raise NotImplementedError(f"{name} over several chips is not emulated.")
         for tensor in tensors:
-            if on_device(tensor) and not tensor.is_allocated():  # many ops would crash on it
-                raise RuntimeError(unknown_values(tensor))
+            if on_device(tensor):
+                check_usable(tensor, name)
         if not self.numerics:
             if name == "ttnn.from_device":
                 raise RuntimeError(transfers.NO_VALUES)
@@ -253,6 +256,17 @@ def in_one_precision(shards: dict, outputs: list[ttnn.Tensor]) -> dict:
         return shards
     widened = lambda value: value.float() if value.dtype == torch.bfloat16 else value
     return {key: values.elementwise(widened) for key, values in shards.items()}
+
+
+def check_usable(tensor: ttnn.Tensor, name: str) -> None:
+    """Raises RuntimeError for a tensor on chips with which many ops, in ttnn, bring the whole process down."""
+    if not tensor.is_allocated():
+        raise RuntimeError(unknown_values(tensor))
+    if name not in READING and len(tensor.device_coords()) < tensor.device().get_num_devices():
+        raise RuntimeError(
+            f"This tensor of shape {tuple(tensor.shape)} lies on some chips of its mesh only. Without chips ttnn "
+            "itself crashes in ops on such a one. Use a submesh: mesh.create_submesh(...)."
+        )
 
 
 def leads(args, kwargs, shards: dict) -> bool:

@@ -4,11 +4,14 @@ Each is what the op's documentation says, in torch, and is tested against torch 
 (tests/test_ops_models.py). An op that you need and do not find here raises an error that says so.
 """
 
+import functools
+import math
+
 import torch
 import torch.nn.functional as F
 import ttnn
 
-from ttnn_emulator.options import strict
+from ttnn_emulator.options import seeded, strict
 
 
 def golden_of(*ops):
@@ -119,11 +122,6 @@ def rotate_half(input_tensor):
     return torch.cat([-second, first], -1)
 
 
-@golden_of(ttnn.experimental.view)
-def view(input_tensor, shape):
-    return input_tensor.reshape(tuple(shape))
-
-
 # ttnn's own golden functions of the following ops do not do all that the ops do.
 
 
@@ -153,6 +151,28 @@ def rotary_embedding(input_tensor, cos_cache, sin_cache, token_index=None):
     return input_tensor * cos + rotate_half(input_tensor) * sin
 
 
+def without_statistics(theirs):
+    @functools.wraps(theirs)
+    def batch_norm(input, *, training=False, running_mean=None, running_var=None, **options):
+        """ttnn's, which would update the statistics of several chips as if they were one."""
+        if training and any(kept is not None for kept in (running_mean, running_var)):
+            raise NotImplementedError("that training updates running_mean and running_var in place is not emulated")
+        return theirs(input, training=training, running_mean=running_mean, running_var=running_var, **options)
+
+    return batch_norm
+
+
+golden_of(ttnn.batch_norm)(without_statistics(strict(ttnn.batch_norm.golden_function)))
+
+
+@golden_of(ttnn.uniform)
+def uniform(input_tensor, low=0.0, high=1.0, seed=0, **bounds):
+    """Numbers anywhere between two. ttnn's overlooks the seed. A bound may be called `from`, which is no name here."""
+    low, high = bounds.pop("from", low), bounds.pop("to", high)
+    with seeded(seed):
+        return low + (high - low) * torch.rand(input_tensor.shape)
+
+
 @golden_of(ttnn.full_like)
 def full_like(tensor, fill_value):
     """In a dtype that holds the value: the tensor that ttnn makes may have another than the one it is like."""
@@ -173,10 +193,14 @@ def scale_mask_softmax_in_place(input_tensor, scale=None, mask=None, *, is_causa
 
 
 def of_full_rank(theirs):
-    def product(input_tensor_a, input_tensor_b, *args, **kwargs):
-        y = theirs(input_tensor_a, input_tensor_b, *args, **kwargs)
+    def product(input_tensor_a, input_tensor_b, *args, bias=None, **kwargs):
         ranks = input_tensor_a.ndim, input_tensor_b.ndim
-        missing = max(ranks) - y.ndim if min(ranks) > 1 else 0
+        most = max(ranks)
+        if bias is not None:
+            most = max(most, bias.ndim)
+            kwargs["bias"] = bias.reshape(bias.shape[-1]) if math.prod(bias.shape[:-1]) == 1 else bias
+        y = theirs(input_tensor_a, input_tensor_b, *args, **kwargs)
+        missing = most - y.ndim if min(ranks) > 1 else 0
         return y[(None,) * missing]
 
     return product

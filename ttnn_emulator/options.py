@@ -8,6 +8,8 @@ import contextlib
 import dis
 import functools
 import inspect
+import itertools
+from types import FunctionType
 
 import torch
 
@@ -27,7 +29,7 @@ INERT = frozenset(
     force_transpose use_broadcast reverse_order use_l1_small_for_semaphores mm_progress_counters
     mm_credit_counters optional_rs_output_tensor using_persistent_buffers chunk_width_in_mm_blocks
     math_approx_mode fast_and_approximate_mode fast_approx deallocate_input reallocate_halo_output in_place
-    use_multicore use_pack_untilize reshape_tile_mode skip_padding_fill
+    use_multicore use_pack_untilize numeric_stable reshape_tile_mode skip_padding_fill
     applied_shard_scheme use_core_locs return_mesh_tensor skip_tiling
     out num_out_blocks inplace negative_mask reciprocals use_welford use_column_major_ccl
     """.split()  # noqa: SIM905
@@ -43,34 +45,66 @@ class Swallowed(NotImplementedError):
 def strict(function):
     """The golden function without what cannot change values; anything else that it does not name is refused.
 
-    A function of ttnn's that reads its `**kwargs` is left alone: what it does with them cannot be told from outside.
+    What a function of ttnn's does that reads its `**kwargs` cannot be told from outside: it gets all of them.
     """
     try:
-        parameters = inspect.signature(function).parameters.values()
+        named, places = named_by(function), places_of(function)
     except ValueError:  # written in C: it names what it takes and refuses the rest by itself
         return function
-    rest = [p.name for p in parameters if p.kind is inspect.Parameter.VAR_KEYWORD]
-    if rest and reads(function, rest[0]):
-        return function
-    named = {p.name for p in parameters} - set(rest)
 
     @functools.wraps(function)
     def checked(*args, **kwargs):
-        for name, value in kwargs.items():
-            if not (
-                name in named
-                or name in INERT
-                or name == "seed"
-                or name.startswith(HINT)
-                or value is None
-                or value is False
-            ):
-                raise Swallowed(f"its option {name}={str(value)[:60]} is not emulated")
-        handled = {name: value for name, value in kwargs.items() if name in named}
-        with seeded(None if "seed" in named else kwargs.get("seed")):
+        for value in () if places is None else args[places:]:
+            if matters(value):
+                raise Swallowed(f"its option {str(value)[:60]}, given without a name, is not emulated")
+        handled = kwargs
+        if named is not None:
+            for name, value in kwargs.items():
+                known = name in named or name in INERT or name == "seed" or name.startswith(HINT)
+                if not known and value is not None and value is not False:
+                    raise Swallowed(f"its option {name}={str(value)[:60]} is not emulated")
+            handled = {name: value for name, value in kwargs.items() if name in named}
+        with seeded(kwargs.get("seed") if "seed" not in (named or ()) else None):
             return function(*args, **handled)
 
     return checked
+
+
+def parameters_of(function, kind) -> list[str]:
+    return [p.name for p in inspect.signature(function).parameters.values() if p.kind is kind]
+
+
+def named_by(function) -> set[str] | None:
+    """The options that it names, with those of a function that it hands its `**kwargs` on to. None where it reads them.
+
+    Raises ValueError for a function that is written in C.
+    """
+    rest = parameters_of(function, inspect.Parameter.VAR_KEYWORD)
+    named = set(inspect.signature(function).parameters) - set(rest)
+    if not rest or not reads(function, rest[0]):
+        return named
+    within = [cell.cell_contents for cell in getattr(function, "__closure__", None) or ()]
+    within = [inner for inner in within if isinstance(inner, FunctionType)]
+    if len(within) != 1 or reads(function, rest[0], but_hands_on=True):
+        return None
+    inner = named_by(within[0])
+    return inner and named | inner
+
+
+def places_of(function) -> int | None:
+    """How many arguments it takes without a name. None where it reads all that it gets."""
+    rest = parameters_of(function, inspect.Parameter.VAR_POSITIONAL)
+    if not rest or reads(function, rest[0]):
+        return None
+    kinds = inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD
+    return sum(len(parameters_of(function, kind)) for kind in kinds)
+
+
+def matters(value) -> bool:
+    """Whether an argument is a number or a word, which may change values: not a place, a dtype, a configuration."""
+    if isinstance(value, (list, tuple)):
+        return any(map(matters, value))
+    return isinstance(value, (int, float, str)) and value is not False
 
 
 @contextlib.contextmanager
@@ -84,9 +118,14 @@ def seeded(seed: int | None):
         yield
 
 
-def reads(function, name: str) -> bool:
-    """Whether a function's own code looks at the variable of that name."""
+def reads(function, name: str, but_hands_on: bool = False) -> bool:
+    """Whether a function's own code looks at the variable of that name.
+
+    but_hands_on: `other(**name)` does not count as a look.
+    """
     code = getattr(inspect.unwrap(function), "__code__", None)
     if code is None or name in code.co_cellvars:
         return True
-    return any(name in str(i.argrepr) for i in dis.get_instructions(code) if i.opname.startswith("LOAD_FAST"))
+    steps = itertools.pairwise(dis.get_instructions(code))
+    looks = [after for step, after in steps if step.opname == "LOAD_FAST" and step.argval == name]
+    return any(not but_hands_on or after.opname != "DICT_MERGE" for after in looks)

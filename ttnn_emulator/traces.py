@@ -28,6 +28,7 @@ class Traces:
         self.captured[self.capturing] = [], []
         self.sent_before = len(self.emulator.wires.traffic.sent)
         self.emulator.listeners.append(self.note)
+        self.emulator.capturing = True
         return ttnn.MeshTraceId(self.capturing)
 
     def note(self, *call):
@@ -37,6 +38,7 @@ class Traces:
         if self.capturing != int(trace_id):
             raise RuntimeError(f"Trace {int(trace_id)} is not being captured.")
         self.emulator.listeners.remove(self.note)
+        self.emulator.capturing = False
         self.captured[self.capturing][1].extend(self.emulator.wires.traffic.sent[self.sent_before :])
         self.capturing = None
 

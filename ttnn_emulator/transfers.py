@@ -7,7 +7,7 @@ import ttnn
 
 from ttnn_emulator import padding
 from ttnn_emulator.hops import unwritten
-from ttnn_emulator.memory import Memory
+from ttnn_emulator.memory import TILE, Memory, unknown_values
 from ttnn_emulator.shards import Shards
 
 
@@ -43,9 +43,13 @@ def to_host(memory: Memory, tensor: ttnn.Tensor) -> ttnn.Tensor:
 
 
 def from_torch(memory, real, *args, device=None, memory_config=None, **kwargs):
+    """Raises RuntimeError for parts of fewer chips than the device has: ttnn crashes in what follows."""
+    if device is not None:
+        on_host = real(*args, **kwargs)  # ttnn's own rounding and sharding
+        if 1 < len(ttnn.get_device_tensors(on_host)) < device.get_num_devices():
+            raise RuntimeError("There are fewer parts than chips, which ttnn itself does not survive. Use a submesh.")
     result = real(*args, device=device, memory_config=memory_config, **kwargs)
     if device is not None and result is not None:
-        on_host = real(*args, **kwargs)  # ttnn's own rounding and sharding
         memory.write(result, spread(host_values(on_host), result), padding=kwargs.get("pad_value") or 0.0)
     return result
 
@@ -93,10 +97,23 @@ def reshaped(memory, real, input_tensor, *args, **kwargs):
     return result
 
 
+def viewed(memory, real, input_tensor, shape, **kwargs):
+    """Raises RuntimeError for a view that would show a chip's numbers in another order (the op's documentation)."""
+    result = real(input_tensor, shape, **kwargs)
+    old, new, tiled = (1, *input_tensor.shape), (1, *result.shape), input_tensor.layout == ttnn.TILE_LAYOUT
+    if old[-1] != new[-1] or (tiled and old[-2] != new[-2] and (old[-2] % TILE or new[-2] % TILE)):
+        raise RuntimeError(
+            f"ttnn.experimental.view of {old[1:]} as {new[1:]} would mix up the numbers in a chip's memory: the last "
+            "dimension has to stay, and in tiles the last but one, unless it is in whole tiles. Use ttnn.reshape."
+        )
+    return reshaped(memory, lambda tensor: result, input_tensor)
+
+
 OPS = {
     "ttnn.from_torch": from_torch,
     "ttnn.from_device": from_device,
     "ttnn.reshape": reshaped,
+    "ttnn.experimental.view": viewed,
     "ttnn.dump_tensor": dump_tensor,
     "ttnn.copy_host_to_device_tensor": copy_host_to_device_tensor,
     "ttnn.copy_device_to_host_tensor": copy_device_to_host_tensor,
@@ -123,6 +140,10 @@ def install(emulator) -> None:
             raise RuntimeError(NO_VALUES)
         return True
 
+    def refuse_in_trace(name, instead):
+        if emulator.capturing:
+            raise NotImplementedError(f"{name} is no op, so a trace would not call it again. Use {instead}.")
+
     def host(tensor):
         with emulator.within:
             return to_host(emulator.memory, tensor)
@@ -140,6 +161,7 @@ def install(emulator) -> None:
         return host(tensor) if followed(tensor) else real_methods["cpu"](tensor, *args, **kwargs)
 
     def to(tensor, *args, **kwargs):
+        refuse_in_trace("Tensor.to", "ttnn.to_layout or ttnn.to_device")
         result = real_methods["to"](tensor, *args, **kwargs)
         if emulator.numerics and followed(result):
             known = followed(tensor)
@@ -151,6 +173,9 @@ def install(emulator) -> None:
     def reshape(tensor, *args, **kwargs):
         if not emulator.numerics or not followed(tensor):
             return real_methods["reshape"](tensor, *args, **kwargs)
+        refuse_in_trace("Tensor.reshape", "ttnn.reshape")
+        if not tensor.is_allocated():
+            raise RuntimeError(unknown_values(tensor))
         with emulator.within:
             return reshaped(emulator.memory, real_methods["reshape"], tensor, *args, **kwargs)
 
