@@ -9,7 +9,7 @@ import pytest
 import torch
 import ttnn
 
-from helpers.tensors import gather, replicate
+from helpers.tensors import gather, replicate, shard, shards_of
 from tests.on_galaxy import opened
 from ttnn_emulator.options import Swallowed, reads, strict
 from ttnn_emulator.pytest_plugin import shape_of
@@ -273,17 +273,37 @@ def test_a_seed_gives_the_same_numbers_each_time(mesh):
 # What would be wrong without a word
 
 
-def test_statistics_that_training_would_update(mesh):
-    """Each chip would have its own; they would pile up in one."""
-    x, kept = torch.randn(2, 3, 32, 32), torch.zeros(1, 3, 1, 1)
-    mean, variance = replicate(kept, mesh), replicate(kept + 1, mesh)
-    with pytest.raises(RuntimeError, match="updates running_mean and running_var in place is not emulated"):
-        ttnn.batch_norm(replicate(x, mesh), running_mean=mean, running_var=variance, training=True)
-    assert gather(mean).abs().max() == 0
-    got = gather(ttnn.batch_norm(replicate(x, mesh), training=True)).float()
-    assert torch.allclose(got, torch.nn.functional.batch_norm(x, None, None, training=True), atol=0.05)
-    shifted = gather(ttnn.batch_norm(replicate(x, mesh), running_mean=replicate(kept + 2, mesh), running_var=variance))
-    assert torch.allclose(shifted.float(), x - 2, atol=0.05)
+def test_statistics_that_training_updates(mesh):
+    """Each chip moves its own, in place, towards its batch's; a copy from before stays what it was."""
+    x, ones = torch.randn(8, 3, 32, 32) * torch.arange(1.0, 9).view(8, 1, 1, 1), torch.ones(1, 3, 1, 1)
+    keep = dict(mesh=mesh, dtype=ttnn.float32)
+    mean, variance = replicate(ones, **keep), replicate(3 * ones, **keep)
+    before = ttnn.clone(variance)
+    batches = shard(x + 4, mesh, dtype=ttnn.float32, sp=0)
+    still = ttnn.batch_norm(batches, running_mean=mean, running_var=variance)
+    assert torch.allclose(gather(still, sp=0), (x + 3) / (3 + 1e-5) ** 0.5, atol=1e-3)
+    ttnn.batch_norm(batches, running_mean=mean, running_var=variance, training=True, momentum=0.25)
+    rows = lambda kept: torch.stack(list(shards_of(kept).values()))
+    moved = 0.75 * 1 + 0.25 * (x + 4).mean((2, 3)), 0.75 * 3 + 0.25 * x.var((2, 3), unbiased=False)
+    for kept, wanted in zip((mean, variance), moved):
+        got = {tuple(round(float(v), 2) for v in part.flatten()) for part in rows(kept)}
+        assert got == {tuple(round(float(v), 2) for v in row) for row in wanted}
+    assert torch.equal(gather(before), 3 * ones)
+
+
+def test_a_batch_normed_by_itself(mesh):
+    x, w, b = torch.randn(2, 3, 33, 31), torch.randn(1, 3, 1, 1), torch.randn(1, 3, 1, 1)
+    x, weight, bias = (replicate(part, mesh, dtype=ttnn.float32) for part in (x, w, b))
+    got = gather(ttnn.batch_norm(x, training=True, weight=weight, bias=bias, eps=0.1))
+    wanted = torch.nn.functional.batch_norm(gather(x), None, None, w.flatten(), b.flatten(), training=True, eps=0.1)
+    assert torch.allclose(got, wanted, atol=1e-3)
+
+
+def test_a_sigmoid_of_columns_only(mesh):
+    x = replicate(torch.randn(1, 1, 37, 70), mesh)
+    assert torch.allclose(gather(ttnn.sigmoid(x, vector_mode=4)).float(), gather(x).float().sigmoid(), atol=0.01)
+    with pytest.raises(RuntimeError, match="vector_mode=2 is not emulated"):
+        ttnn.sigmoid(x, vector_mode=2)
 
 
 def test_gradients_that_would_be_clipped_in_place(mesh):

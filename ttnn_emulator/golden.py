@@ -144,7 +144,8 @@ class Emulator:
         shards = {key: self.memory.read(t) for key, t in inputs.items()}
         shapes = {t.buffer_unique_id(): t.shape for t in inputs.values()}
         result = real_call(op, *args, **kwargs)
-        outputs = tensors_in(result)
+        updated = getattr(op.golden_function, "updates", ())  # inputs that it writes over and does not return
+        outputs = tensors_in(result) + [kwargs[name] for name in updated if kwargs.get(name) is not None]
         on_chips = [t for t in outputs if on_device(t)]
         if not on_chips:
             return result

@@ -4,7 +4,6 @@ Each is what the op's documentation says, in torch, and is tested against torch 
 (tests/test_ops_models.py). An op that you need and do not find here raises an error that says so.
 """
 
-import functools
 import math
 
 import torch
@@ -151,18 +150,41 @@ def rotary_embedding(input_tensor, cos_cache, sin_cache, token_index=None):
     return input_tensor * cos + rotate_half(input_tensor) * sin
 
 
-def without_statistics(theirs):
-    @functools.wraps(theirs)
-    def batch_norm(input, *, training=False, running_mean=None, running_var=None, **options):
-        """ttnn's, which would update the statistics of several chips as if they were one."""
-        if training and any(kept is not None for kept in (running_mean, running_var)):
-            raise NotImplementedError("that training updates running_mean and running_var in place is not emulated")
-        return theirs(input, training=training, running_mean=running_mean, running_var=running_var, **options)
+@golden_of(ttnn.batch_norm)
+def batch_norm(
+    input, *, running_mean=None, running_var=None, training=False, eps=1e-5, momentum=0.1, weight=None, bias=None
+):
+    """[(N, C, H, W) normed channel by channel, the statistics that go in], which training moves to the batch's.
 
-    return batch_norm
+    ttnn's moves them in place, those of all chips as one. The variance is that of the batch, not an estimate as
+    torch's (ttnn/cpp/ttnn/operations/normalization/batch_norm/batch_norm.cpp, tenstorrent/tt-metal@79925a3f).
+    """
+    x, kept = input.float(), [running_mean, running_var]
+    mean, variance = kept
+    if training:
+        places = (0, *range(2, x.ndim))
+        mean, variance = x.mean(places, keepdim=True), x.var(places, unbiased=False, keepdim=True)
+        kept = [None if k is None else torch.lerp(k.float(), b, momentum) for k, b in zip(kept, (mean, variance))]
+    y = (x - mean) * torch.rsqrt(variance + eps)
+    y = y if weight is None else y * weight
+    return [y if bias is None else y + bias, *(k for k in kept if k is not None)]
 
 
-golden_of(ttnn.batch_norm)(without_statistics(strict(ttnn.batch_norm.golden_function)))
+batch_norm.updates = ("running_mean", "running_var")
+
+
+def in_mode(theirs):
+    def sigmoid(input_tensor, *, vector_mode=4, mode=None, **options):
+        """How exactly the chip computes it, `mode`, is not emulated; nor are vectors that are columns."""
+        if vector_mode != 4:
+            raise NotImplementedError(f"vector_mode={vector_mode} is not emulated: only 4, whole tiles")
+        return theirs(input_tensor, **options)
+
+    sigmoid.__module__ = theirs.__module__  # which says that it goes number by number (padding.py)
+    return sigmoid
+
+
+golden_of(ttnn.sigmoid)(in_mode(strict(ttnn.sigmoid.golden_function)))
 
 
 @golden_of(ttnn.uniform)
