@@ -9,6 +9,7 @@ import pytest
 import torch
 import ttnn
 
+from helpers.mesh import run_on
 from helpers.tensors import gather, replicate, shard, shards_of
 from tests.on_galaxy import opened
 from ttnn_emulator.options import Swallowed, reads, strict
@@ -369,6 +370,29 @@ def test_what_a_trace_would_not_call_again(mesh):
     ttnn.end_trace_capture(mesh, trace, cq_id=0)
     assert tuple(x.reshape([1, 32, 64]).shape) == (1, 32, 64)
     ttnn.release_trace(mesh, trace)
+
+
+def parts_in_a_trace(mesh):
+    """The sum of a doubled tensor and one, taken through a chip's part: at the capture, and after the input changed."""
+    x = replicate(torch.full((1, 1, 32, 64), 2.0), mesh)
+    trace = ttnn.begin_trace_capture(mesh, cq_id=0)
+    doubled = ttnn.multiply(x, 2.0)
+    result = ttnn.add(ttnn.get_device_tensors(doubled)[0], 1.0)
+    ttnn.end_trace_capture(mesh, trace, cq_id=0)
+    first = gather(result).float().unique().tolist()
+    five = ttnn.from_torch(torch.full((1, 1, 32, 64), 5.0), dtype=ttnn.bfloat16, layout=ttnn.TILE_LAYOUT)
+    ttnn.copy_host_to_device_tensor(five, x)
+    ttnn.execute_trace(mesh, trace, cq_id=0)
+    return first, gather(result).float().unique().tolist()
+
+
+def test_a_part_within_a_trace():
+    assert run_on("n150", parts_in_a_trace) == ([5.0], [11.0])
+
+
+def test_a_core_has_no_values_of_its_own(mesh):
+    with pytest.raises(NotImplementedError, match="extract_shard is not emulated"):
+        replicate(torch.randn(1, 1, 32, 64), mesh).extract_shard(ttnn.CoreCoord(0, 0))
 
 
 def test_a_trace_without_values_sends_each_time(mesh, monkeypatch):

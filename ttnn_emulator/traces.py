@@ -56,15 +56,17 @@ class Traces:
 
 
 def replay(calls, memory) -> None:
-    """Calls all ops again, each on what the ones before it made this time, and puts the results where they were."""
+    """Calls all ops again, each on what the ones before it made this time, and puts the results where they were.
+
+    At once: what is no op, such as ttnn.get_device_tensors, sees them there.
+    """
     again = {}  # id of a tensor that the capture made -> (it, the one in its place now)
     for op, args, kwargs, result in calls:
         args, kwargs = replaced(args, kwargs, lambda part: again[id(part)][1] if id(part) in again else part)
         for before, now in zip(tensors_in(result), tensors_in(op(*args, **kwargs))):
             again[id(before)] = before, now
-    for before, now in again.values():
-        if before is not now and ttnn.is_tensor_storage_on_device(before) and before.is_allocated():
-            memory.write(before, memory.read(now))
+            if before is not now and ttnn.is_tensor_storage_on_device(before) and before.is_allocated():
+                memory.write(before, memory.read(now))
 
 
 def install(emulator) -> None:

@@ -129,7 +129,7 @@ NO_VALUES = (
 # Methods of ttnn.Tensor that read a device tensor without going through an op.
 READERS = ("to_torch", "to_torch_with_padded_shape", "to_numpy", "to_list", "item", "__repr__", "__str__")
 real_load = ttnn._ttnn.tensor.load_tensor_flatbuffer  # what ttnn.load_tensor and ttnn.as_tensor's cache call
-real_methods = {name: getattr(ttnn.Tensor, name) for name in (*READERS, "cpu", "to", "reshape")}
+real_methods = {name: getattr(ttnn.Tensor, name) for name in (*READERS, "cpu", "to", "reshape", "extract_shard")}
 
 
 def install(emulator) -> None:
@@ -179,6 +179,11 @@ def install(emulator) -> None:
         with emulator.within:
             return reshaped(emulator.memory, real_methods["reshape"], tensor, *args, **kwargs)
 
+    def extract_shard(tensor, *args):
+        if followed(tensor):
+            raise NotImplementedError("Tensor.extract_shard is not emulated: no core has values of its own.")
+        return real_methods["extract_shard"](tensor, *args)
+
     def load(path, device=None):
         result = real_load(path, device)
         if device is not None and emulator.numerics:
@@ -188,7 +193,8 @@ def install(emulator) -> None:
     ttnn._ttnn.tensor.load_tensor_flatbuffer = load
     for name in READERS:
         setattr(ttnn.Tensor, name, reader(name))
-    ttnn.Tensor.cpu, ttnn.Tensor.to, ttnn.Tensor.reshape = cpu, to, reshape
+    for method in (cpu, to, reshape, extract_shard):
+        setattr(ttnn.Tensor, method.__name__, method)
 
 
 def uninstall() -> None:
