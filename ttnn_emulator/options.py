@@ -31,7 +31,9 @@ INERT = frozenset(
     math_approx_mode fast_and_approximate_mode fast_approx deallocate_input reallocate_halo_output in_place
     use_multicore use_pack_untilize numeric_stable reshape_tile_mode skip_padding_fill
     applied_shard_scheme use_core_locs return_mesh_tensor skip_tiling
-    out num_out_blocks inplace negative_mask reciprocals use_welford use_column_major_ccl
+    out num_out_blocks inplace negative_mask reciprocals use_welford use_column_major_ccl recip_tensor use_2d_core_grid
+    dram_slice_config reallocate_output config_tensor_in_dram enable_secondary_dm compute_with_storage_grid_size
+    use_falcon7b_backend enable_kv_block_cache persistent_output_buffer_joint_k persistent_output_buffer_joint_v
     """.split()  # noqa: SIM905
 )
 
