@@ -90,7 +90,7 @@ def named_by(function) -> set[str] | None:
     if len(within) != 1 or reads(function, rest[0], but_hands_on=True):
         return None
     inner = named_by(within[0])
-    return inner and named | inner
+    return None if inner is None else named | inner
 
 
 def places_of(function) -> int | None:
