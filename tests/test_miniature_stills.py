@@ -148,7 +148,7 @@ def test_judging_real_frames_and_shuffled_ones():
 
 ROW = {"scene": 0.96, "subject": 0.95, "second": 0.9}
 RESULT = {
-    "follows": {"all": ROW, "real frames": ROW}, "roundness of balls": {"made": 0.86, "painted": 0.93},
+    "follows": {"all": ROW, "real frames": ROW}, "roundness of balls": {"made": 0.86, "painted": 0.93, "balls": 51},
     "autoencoder psnr": 29.25, "seconds for each picture": 0.5,
     "settings": {"steps": 20, "guidance": 4.5, "prompts": [70, 30], "threads": 3},
 }  # fmt: skip
@@ -167,7 +167,7 @@ def test_the_card_holds_the_measured_figures_and_what_was_missed():
         "4321",
         "3 CPU cores",
         "29.25 dB",
-        "0.86, painted ones 0.93",
+        "51 balls: 0.86, painted ones 0.93",
         "96.0 %",
         "5.00 M",
         "70 seen",
@@ -179,7 +179,7 @@ def test_the_card_holds_the_measured_figures_and_what_was_missed():
     missed = figures.shortfalls(worse)
     assert missed == ["subject: 94.0 % of the 95 % aimed at"]
     assert missed[0] in card(TRAINING, worse, figures.table(worse), missed)
-    angular = RESULT | {"roundness of balls": {"made": 0.75, "painted": 0.93}}
+    angular = RESULT | {"roundness of balls": {"made": 0.75, "painted": 0.93, "balls": 51}}
     assert figures.shortfalls(angular) == ["roundness of balls: 81 % of painted ones, aimed at 90 %"]
 
 
@@ -238,7 +238,7 @@ def nearest_scenes(pictures: torch.Tensor) -> torch.Tensor:
 
 @pytest.mark.weekly("two minutes of learning and sampling")
 def test_the_smoke_version_beats_chance(smoke):
-    result, pictures, clips = figures.evaluate(figures.load(smoke[1]), steps=8, seen=40, unseen=10)
+    result, pictures, clips = figures.evaluate(figures.load(smoke[1]), steps=8, seen=40, unseen=10, rolling=4)
     assert pictures.shape == (50, 96, 96, 3) and np.isfinite(pictures).all()
     wanted = torch.tensor([list(SCENES).index(clip.scene) for clip in clips])
     assert (nearest_scenes(middles(clips)) == wanted).float().mean() > 0.8, "real frames are told"
