@@ -367,6 +367,8 @@ def test_what_a_trace_would_not_call_again(mesh):
     for method in (lambda: x.reshape([1, 32, 64]), lambda: x.to(ttnn.ROW_MAJOR_LAYOUT)):
         with pytest.raises(NotImplementedError, match="is no op, so a trace would not call it again. Use ttnn"):
             method()
+    on_host = ttnn.from_torch(torch.randn(1, 1, 32, 64)).to(ttnn.TILE_LAYOUT)
+    assert on_host.layout == ttnn.TILE_LAYOUT, "nothing of it is on chips"
     ttnn.end_trace_capture(mesh, trace, cq_id=0)
     assert tuple(x.reshape([1, 32, 64]).shape) == (1, 32, 64)
     ttnn.release_trace(mesh, trace)

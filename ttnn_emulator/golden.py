@@ -75,7 +75,7 @@ class Emulator:
         self.memory = Memory()
         self.within = Depth()  # of an op, which may call other ops: only the outermost is emulated
         self.listeners = []  # functions of (op, args, kwargs, result), called after each op
-        self.capturing = False  # a trace: what is no op is not noted in it
+        self.capturing = None  # the trace that is being captured (traces.py)
         self._counted = {}  # what a call looks like -> what it sent, without values
         self._stand_ins = None  # id of an input -> what ttnn's preparation of golden arguments sees of it
 

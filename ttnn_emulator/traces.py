@@ -19,31 +19,29 @@ class Traces:
     def __init__(self, emulator):
         self.emulator, self.numbers = emulator, itertools.count()
         self.captured = {}  # trace -> (its calls, what they sent)
-        self.capturing, self.sent_before = None, 0  # the trace that is being captured, and how much was sent before it
+        self.sent_before = 0  # how much was sent before the trace that is being captured
 
     def begin_trace_capture(self, mesh_device, *, cq_id=None):
-        if self.capturing is not None:
+        if self.emulator.capturing is not None:
             raise RuntimeError("A trace is being captured already. End it first: ttnn.end_trace_capture.")
-        self.capturing = next(self.numbers)
-        self.captured[self.capturing] = [], []
+        self.emulator.capturing = next(self.numbers)
+        self.captured[self.emulator.capturing] = [], []
         self.sent_before = len(self.emulator.wires.traffic.sent)
         self.emulator.listeners.append(self.note)
-        self.emulator.capturing = True
-        return ttnn.MeshTraceId(self.capturing)
+        return ttnn.MeshTraceId(self.emulator.capturing)
 
     def note(self, *call):
-        self.captured[self.capturing][0].append(call)
+        self.captured[self.emulator.capturing][0].append(call)
 
     def end_trace_capture(self, mesh_device, trace_id, *, cq_id=None):
-        if self.capturing != int(trace_id):
+        if self.emulator.capturing != int(trace_id):
             raise RuntimeError(f"Trace {int(trace_id)} is not being captured.")
         self.emulator.listeners.remove(self.note)
-        self.emulator.capturing = False
-        self.captured[self.capturing][1].extend(self.emulator.wires.traffic.sent[self.sent_before :])
-        self.capturing = None
+        self.captured[self.emulator.capturing][1].extend(self.emulator.wires.traffic.sent[self.sent_before :])
+        self.emulator.capturing = None
 
     def execute_trace(self, mesh_device, trace_id, *, cq_id=None, blocking=True):
-        if int(trace_id) not in self.captured or self.capturing == int(trace_id):
+        if int(trace_id) not in self.captured or self.emulator.capturing == int(trace_id):
             raise RuntimeError(f"There is no captured trace {int(trace_id)}: it was released, or never ended.")
         calls, sent = self.captured[int(trace_id)]
         if self.emulator.numerics:

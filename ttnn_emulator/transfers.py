@@ -141,7 +141,7 @@ def install(emulator) -> None:
         return True
 
     def refuse_in_trace(name, instead):
-        if emulator.capturing:
+        if emulator.capturing is not None:
             raise NotImplementedError(f"{name} is no op, so a trace would not call it again. Use {instead}.")
 
     def host(tensor):
@@ -161,9 +161,9 @@ def install(emulator) -> None:
         return host(tensor) if followed(tensor) else real_methods["cpu"](tensor, *args, **kwargs)
 
     def to(tensor, *args, **kwargs):
-        refuse_in_trace("Tensor.to", "ttnn.to_layout or ttnn.to_device")
         result = real_methods["to"](tensor, *args, **kwargs)
         if emulator.numerics and followed(result):
+            refuse_in_trace("Tensor.to", "ttnn.to_layout or ttnn.to_device")
             known = followed(tensor)
             with emulator.within:
                 source = emulator.memory.read(tensor) if known else host_values(tensor)
