@@ -33,9 +33,12 @@ def shard(
     *,
     dtype: ttnn.DataType = ttnn.bfloat16,
     layout: ttnn.Layout = ttnn.TILE_LAYOUT,
+    into: ttnn.Tensor | None = None,
     **dims: int,
 ) -> ttnn.Tensor:
     """Splits x over the chips: `tp=3` cuts dimension 3 along the mesh axis tp. Axes not named hold copies.
+
+    into: a tensor that an equal call has made, to write over instead of making one. A trace reads its inputs there.
 
     Raises ValueError where a dimension does not divide by the number of chips, where a slice would not be made of
     whole tiles, or where two axes cut the same dimension.
@@ -51,7 +54,7 @@ def shard(
         chips = [mesh.shape[by_axis.index(dim)] if dim in by_axis else 1 for dim in range(x.ndim)]
         return reserve([length // n for length, n in zip(x.shape, chips)], mesh, dtype, layout)
     mapper = ttnn.ShardTensor2dMesh(mesh, mesh_shape=tuple(mesh.shape), dims=tuple(by_axis))
-    return ttnn.from_torch(x, dtype=dtype, layout=layout, device=mesh, mesh_mapper=mapper)
+    return place(x, mesh, mapper, dtype, layout, into)
 
 
 def replicate(
@@ -60,12 +63,19 @@ def replicate(
     *,
     dtype: ttnn.DataType = ttnn.bfloat16,
     layout: ttnn.Layout = ttnn.TILE_LAYOUT,
+    into: ttnn.Tensor | None = None,
 ) -> ttnn.Tensor:
-    """The whole of x on every chip."""
+    """The whole of x on every chip. into: see shard."""
     if x.is_meta:
         return reserve(x.shape, mesh, dtype, layout)
-    mapper = ttnn.ReplicateTensorToMesh(mesh)
-    return ttnn.from_torch(x, dtype=dtype, layout=layout, device=mesh, mesh_mapper=mapper)
+    return place(x, mesh, ttnn.ReplicateTensorToMesh(mesh), dtype, layout, into)
+
+
+def place(x: torch.Tensor, mesh, mapper, dtype, layout, into: ttnn.Tensor | None) -> ttnn.Tensor:
+    if into is None:
+        return ttnn.from_torch(x, dtype=dtype, layout=layout, device=mesh, mesh_mapper=mapper)
+    ttnn.copy_host_to_device_tensor(ttnn.from_torch(x, dtype=dtype, layout=layout, mesh_mapper=mapper), into)
+    return into
 
 
 def reserve(shape, mesh: ttnn.MeshDevice, dtype: ttnn.DataType, layout: ttnn.Layout) -> ttnn.Tensor:

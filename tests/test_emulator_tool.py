@@ -9,7 +9,6 @@ import pytest
 import torch
 import ttnn
 
-from helpers.mesh import run_on
 from helpers.tensors import gather, replicate, shard, shards_of
 from tests.on_galaxy import opened
 from ttnn_emulator.options import Swallowed, reads, strict
@@ -339,93 +338,9 @@ def test_a_view_that_would_mix_up_what_lies_in_memory(mesh, layout):
             ttnn.experimental.view(replicate(torch.randn(old), mesh, layout=layout), new)
 
 
-# Traces
-
-
-def test_a_trace_computes_with_what_is_in_its_inputs_then(mesh):
-    x, other = (torch.randn(1, 1, 37, 70, generator=torch.Generator().manual_seed(seed)) for seed in (1, 2))
-    source = replicate(x, mesh, dtype=ttnn.float32)
-    trace = ttnn.begin_trace_capture(mesh, cq_id=0)
-    doubled = ttnn.add(source, source)
-    result = ttnn.add(doubled, 1.0)
-    ttnn.deallocate(doubled)  # a trace goes on without it
-    ttnn.end_trace_capture(mesh, trace, cq_id=0)
-    ttnn.copy_host_to_device_tensor(ttnn.from_torch(other, layout=ttnn.TILE_LAYOUT, dtype=ttnn.float32), source)
-    before = gather(result)
-    ttnn.execute_trace(mesh, trace, cq_id=0, blocking=True)
-    torch.testing.assert_close(before, 2 * x + 1)  # untouched until it is executed
-    torch.testing.assert_close(gather(result), 2 * other + 1)
-    ttnn.release_trace(mesh, trace)
-    with pytest.raises(RuntimeError, match="no captured trace"):
-        ttnn.execute_trace(mesh, trace, cq_id=0)
-
-
-def test_what_a_trace_would_not_call_again(mesh):
-    """A method of a tensor is no op: what comes of it would be one execution old."""
-    x = replicate(torch.randn(1, 1, 32, 64), mesh)
-    trace = ttnn.begin_trace_capture(mesh, cq_id=0)
-    for method in (lambda: x.reshape([1, 32, 64]), lambda: x.to(ttnn.ROW_MAJOR_LAYOUT)):
-        with pytest.raises(NotImplementedError, match="is no op, so a trace would not call it again. Use ttnn"):
-            method()
-    on_host = ttnn.from_torch(torch.randn(1, 1, 32, 64)).to(ttnn.TILE_LAYOUT)
-    assert on_host.layout == ttnn.TILE_LAYOUT, "nothing of it is on chips"
-    ttnn.end_trace_capture(mesh, trace, cq_id=0)
-    assert tuple(x.reshape([1, 32, 64]).shape) == (1, 32, 64)
-    ttnn.release_trace(mesh, trace)
-
-
-def parts_in_a_trace(mesh):
-    """The sum of a doubled tensor and one, taken through a chip's part: at the capture, and after the input changed."""
-    x = replicate(torch.full((1, 1, 32, 64), 2.0), mesh)
-    trace = ttnn.begin_trace_capture(mesh, cq_id=0)
-    doubled = ttnn.multiply(x, 2.0)
-    result = ttnn.add(ttnn.get_device_tensors(doubled)[0], 1.0)
-    ttnn.end_trace_capture(mesh, trace, cq_id=0)
-    first = gather(result).float().unique().tolist()
-    five = ttnn.from_torch(torch.full((1, 1, 32, 64), 5.0), dtype=ttnn.bfloat16, layout=ttnn.TILE_LAYOUT)
-    ttnn.copy_host_to_device_tensor(five, x)
-    ttnn.execute_trace(mesh, trace, cq_id=0)
-    return first, gather(result).float().unique().tolist()
-
-
-def test_a_part_within_a_trace():
-    assert run_on("n150", parts_in_a_trace) == ([5.0], [11.0])
-
-
 def test_a_core_has_no_values_of_its_own(mesh):
     with pytest.raises(NotImplementedError, match="extract_shard is not emulated"):
         replicate(torch.randn(1, 1, 32, 64), mesh).extract_shard(ttnn.CoreCoord(0, 0))
-
-
-def test_a_trace_without_values_sends_each_time(mesh, monkeypatch):
-    """Once while it is captured, and once for each execution, as with values."""
-    monkeypatch.setattr(mesh.emulator, "numerics", False)
-    x = ttnn.empty((1, 1, 32, 96), dtype=ttnn.bfloat16, layout=ttnn.TILE_LAYOUT, device=mesh)
-    ttnn.all_gather(x, dim=3, cluster_axis=1)
-    mesh.traffic.clear()
-    trace = ttnn.begin_trace_capture(mesh)
-    ttnn.all_gather(x, dim=2, cluster_axis=0)
-    ttnn.end_trace_capture(mesh, trace)
-    once = mesh.traffic.by_link()
-    for _ in range(3):
-        ttnn.execute_trace(mesh, trace)
-    assert len(mesh.traffic.sent) == 4 and sum(once.values()) > 0
-    assert mesh.traffic.by_link() == {link: 4 * size for link, size in once.items()}
-    ttnn.release_trace(mesh, trace)
-    with pytest.raises(RuntimeError, match="no captured trace"):
-        ttnn.execute_trace(mesh, trace)
-
-
-def test_one_trace_at_a_time(mesh):
-    trace = ttnn.begin_trace_capture(mesh)
-    try:
-        with pytest.raises(RuntimeError, match="End it first"):
-            ttnn.begin_trace_capture(mesh)
-        with pytest.raises(RuntimeError, match="never ended"):
-            ttnn.execute_trace(mesh, trace)
-    finally:
-        ttnn.end_trace_capture(mesh, trace)
-        ttnn.release_trace(mesh, trace)
 
 
 def test_what_would_crash_is_refused(mesh):

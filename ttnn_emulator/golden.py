@@ -15,18 +15,24 @@ import ttnn
 import ttnn.decorators
 
 from ttnn_emulator import complexes, padding, transfers
-from ttnn_emulator.arguments import looks, on_device, replaced, tensors_in
+from ttnn_emulator.arguments import looks, on_device, tensors_in
+from ttnn_emulator.computation import (
+    OverMesh,
+    PerChip,
+    arguments_of,
+    in_one_precision,
+    is_backward,
+    on_copies,
+    strictly,
+)
 from ttnn_emulator.memory import Memory, kept_as, unknown_values
-from ttnn_emulator.options import strict
-from ttnn_emulator.per_chip import maker, of_one_value_each, per_chip, stand_in
+from ttnn_emulator.per_chip import per_chip, stand_in
 from ttnn_emulator.shards import Shards
 from ttnn_emulator.systems import System
 from ttnn_emulator.wires import Mesh, Wires
 
 # Python wrappers around other ops: what they call is emulated, one by one.
 TRANSPARENT = {"ttnn.as_tensor", "ttnn.load_tensor", "ttnn.to_torch", "ttnn.pearson_correlation_coefficient"}
-# With these ttnn asks for no answer where it would not compare one.
-COMPARISON_HINTS = {"_ttnn_skip_comparison", "_ttnn_input_is_bfloat8_b"}
 # What cannot be emulated, and what to do instead.
 REFUSED = {
     "ttnn.point_to_point": "cannot run without chips: ttnn itself crashes. Use ttnn.broadcast to send to others.",
@@ -45,9 +51,6 @@ ALONE = {
 # An op is of the first class, or, where ttnn was imported with its fast runtime mode off, of the second.
 real_calls = {kind: kind.__call__ for kind in (ttnn.decorators.FastOperation, ttnn.decorators.Operation)}
 real_to_torch = ttnn.decorators.to_torch_for_comparison
-
-
-strictly = functools.cache(strict)
 
 
 class Depth:
@@ -75,7 +78,7 @@ class Emulator:
         self.memory = Memory()
         self.within = Depth()  # of an op, which may call other ops: only the outermost is emulated
         self.listeners = []  # functions of (op, args, kwargs, result), called after each op
-        self.capturing = None  # the trace that is being captured (traces.py)
+        self.capturing = None  # the Trace that is being captured (traces.py)
         self._counted = {}  # what a call looks like -> what it sent, without values
         self._stand_ins = None  # id of an input -> what ttnn's preparation of golden arguments sees of it
 
@@ -107,9 +110,14 @@ class Emulator:
             with self.within:
                 return self.count_only(op, args, kwargs, tensors)
         with self.within:
-            if name in transfers.OPS:
-                return transfers.OPS[name](self.memory, functools.partial(real_call, op), *args, **kwargs)
-            return self.emulate(op, args, kwargs, tensors)
+            if name not in transfers.OPS:
+                return self.emulate(op, args, kwargs, tensors)
+            if self.capturing is not None:
+                transfers.check_in_trace(name, tensors, kwargs)
+            result = transfers.OPS[name](self.memory, functools.partial(real_call, op), *args, **kwargs)
+            if self.capturing is not None and name in transfers.VIEWS:
+                self.capturing.note_view(tensors[0], result)
+            return result
 
     def count_only(self, op, args, kwargs, tensors):
         """Runs the real op without values. What chips send is counted from shapes, once for calls that look alike."""
@@ -121,11 +129,11 @@ class Emulator:
         axes = tuple(self.wires.system.axes.items())  # what is sent is noted by their names
         call = (op.python_fully_qualified_name, mesh, axes, looks(args), looks(kwargs.items()))
         shapes = [torch.empty(tuple(t.shape), dtype=kept_as(t.dtype), device="meta") for t in on_chips]
-        shards = {id(t): [shape] * len(t.device_coords()) for t, shape in zip(on_chips, shapes)}
+        shards = {id(t): Shards([x], (0,) * len(t.device_coords())) for t, x in zip(on_chips, shapes)}
         result = real_call(op, *args, **kwargs)
         if call not in self._counted:
             before = len(sent)
-            over_mesh(op, args, kwargs, shards, self.wires, device)
+            self.over_mesh(op, args, kwargs, shards, [], device)(list(shards.values()))
             self._counted[call] = sent[before:]
         else:
             sent += self._counted[call]
@@ -134,6 +142,8 @@ class Emulator:
     def emulate(self, op, args, kwargs, tensors):
         """Runs the real op, then its golden function once for each set of chips with equal inputs."""
         if complexes.among(args, kwargs):
+            if self.capturing is not None:
+                raise NotImplementedError("Complex tensors within a trace are not emulated. Use their .real and .imag.")
             return complexes.emulate(self.memory, op, real_call, per_chip, args, kwargs)
         name, inputs = op.python_fully_qualified_name, {id(t): t for t in tensors if on_device(t)}
         if inputs and op.golden_function is None:
@@ -155,46 +165,46 @@ class Emulator:
             kwargs = kwargs | {"output_shapes": [tuple(t.shape) for t in outputs]}
         where = on_chips[0]  # not an input: the op may have freed it
         shards |= {id(t): transfers.spread(transfers.host_values(t), where) for t in tensors if id(t) not in shards}
-        shards = in_one_precision(shards, outputs)
         in_place = any(shapes.get(t.buffer_unique_id()) == t.shape for t in on_chips)  # a view has another shape
+        kept = [kept_as(tensor.dtype) for tensor in outputs]
         try:
-            with torch.set_grad_enabled(is_backward(op)):
+            with torch.no_grad():
                 if getattr(op.golden_function, "over_mesh", False):
-                    values = over_mesh(op, args, kwargs, shards, self.wires, where.device())
-                    compute = None
+                    compute = self.over_mesh(op, args, kwargs, shards, kept, where.device())
                 else:
-                    golden = on_copies(op) if in_place or is_backward(op) else strictly(op.golden_function)
-                    arguments = self._prepare(op, args, kwargs, shards)
-                    chips = len(where.device_coords())
-                    usual = name if not in_place and leads(args, kwargs, shards) else ""
-                    values = per_chip(golden, arguments, list(shards.values()), chips, usual)
-                    compute = functools.partial(of_one_value_each, golden, arguments)
-                self._store(outputs, values)
-                padding.follow(self.memory, op, list(inputs.values()), before, on_chips, compute)
+                    compute = self.per_chip(op, args, kwargs, shards, kept, len(where.device_coords()), in_place)
+                self._store(outputs, compute(list(shards.values())))
+                padding.follow(self.memory, op, list(inputs.values()), before, on_chips, compute.of_one_value_each)
         except Exception as error:  # the real op has already accepted these arguments
             raise RuntimeError(
                 f"ttnn accepted this call of {name}, but its golden function did not: {error}"
             ) from error
+        if self.capturing is not None:
+            self.capturing.note(compute, [inputs.get(key, values) for key, values in shards.items()], outputs)
         return result
 
-    def _prepare(self, op, args, kwargs, shards):
-        """The golden function's arguments, as a function of one chip's values of all inputs.
+    def over_mesh(self, op, args, kwargs, shards, kept, device) -> OverMesh:
+        first = next(tensor for tensor in tensors_in((args, kwargs)) if id(tensor) in shards)
+        arguments = arguments_of(args, kwargs, {key: number for number, key in enumerate(shards)})
+        mesh = Mesh(self.wires, device, first.dtype, first.layout)
+        return OverMesh(op, arguments, kept, self.wires, mesh, tuple(first.shape))
 
-        An op's own preparation of them is the same for all chips. So it runs once, on stand-ins. Most have none.
-        """
+    def per_chip(self, op, args, kwargs, shards, kept, num_chips: int, in_place: bool) -> PerChip:
+        """An op's own preparation of its arguments is the same for all chips. It runs once, on stand-ins."""
+        golden = on_copies(op) if in_place or is_backward(op) else strictly(op.golden_function)
+        usual = op.python_fully_qualified_name if not in_place and leads(args, kwargs, shards) else ""
         number_of = {key: number for number, key in enumerate(shards)}
         prepare = op.preprocess_golden_function_inputs
         if prepare not in (None, ttnn.decorators.default_preprocess_golden_function_inputs):
-            stand_ins = [stand_in(number, values.shape, values.dtype) for number, values in enumerate(shards.values())]
+            values = in_one_precision(list(shards.values()), kept)
+            stand_ins = [stand_in(number, value.shape, value.dtype) for number, value in enumerate(values)]
             self._stand_ins = dict(zip(shards, stand_ins))
             try:
                 args, kwargs = prepare(args, kwargs)
             finally:
                 self._stand_ins = None
             number_of = {id(tensor): number for number, tensor in enumerate(stand_ins)}
-        makers = [maker(part, number_of) for part in args]
-        named = {name: maker(part, number_of) for name, part in kwargs.items() if name not in COMPARISON_HINTS}
-        return lambda row: ([make(row) for make in makers], {name: make(row) for name, make in named.items()})
+        return PerChip(golden, arguments_of(args, kwargs, number_of), num_chips, kept, usual)
 
     def _store(self, outputs, values):
         if len(outputs) != len(values):
@@ -225,40 +235,6 @@ def uninstall() -> None:
     transfers.uninstall()
 
 
-def over_mesh(op, args, kwargs, shards, wires: Wires, device) -> list[Shards]:
-    """Each output of an op in which chips exchange data; its golden function sees the values of all chips at once."""
-    first = next(tensor for tensor in tensors_in((args, kwargs)) if id(tensor) in shards)
-    mesh = Mesh(wires, device, first)
-    args, kwargs = replaced(args, kwargs, lambda part: list(shards[id(part)]) if id(part) in shards else part)
-    result = strictly(op.golden_function)(*args, mesh=mesh, **kwargs)
-    wires.record(op.python_fully_qualified_name.rpartition(".")[2], first.shape, mesh.steps)
-    return [Shards.of(values) for values in (result if isinstance(result, tuple) else (result,))]
-
-
-@functools.cache
-def on_copies(op):
-    """The golden function of an op that may write over its inputs, or needs their gradients."""
-
-    def golden(*args, **kwargs):
-        copies = replaced(args, kwargs, lambda part: part.clone() if isinstance(part, torch.Tensor) else part)
-        args, kwargs = ttnn.decorators.prepare_backward_golden_inputs(copies) if is_backward(op) else copies
-        return strictly(op.golden_function)(*args, **kwargs)
-
-    return golden
-
-
-def in_one_precision(shards: dict, outputs: list[ttnn.Tensor]) -> dict:
-    """The inputs as they are, or, where an input or an output is kept as float32, all floats as float32.
-
-    torch multiplies no matrices of two dtypes, and what is asked for in float32 must not be computed in bfloat16.
-    """
-    dtypes = [values.dtype for values in shards.values()] + [kept_as(tensor.dtype) for tensor in outputs]
-    if torch.float32 not in dtypes or torch.bfloat16 not in dtypes:
-        return shards
-    widened = lambda value: value.float() if value.dtype == torch.bfloat16 else value
-    return {key: values.elementwise(widened) for key, values in shards.items()}
-
-
 def check_usable(tensor: ttnn.Tensor, name: str) -> None:
     """Raises RuntimeError for a tensor on chips with which many ops, in ttnn, bring the whole process down."""
     if not tensor.is_allocated():
@@ -283,7 +259,3 @@ def no_golden(op) -> str:
         f"ttnn.attach_golden_function({name}, function), as ttnn_emulator/ops.py does, or open the mesh with "
         "numerics=False for a dry run without values."
     )
-
-
-def is_backward(op) -> bool:
-    return op.python_fully_qualified_name.endswith("_bw")

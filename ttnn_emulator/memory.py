@@ -77,6 +77,21 @@ class Memory:
         if self._held > self._sweep_at:
             self.sweep()
 
+    def held(self, buffer: int) -> Shards | None:
+        """What lies in a buffer, as it was written; None where it is not known, or the buffer is freed."""
+        shadow = self._shadows.get(buffer)
+        return shadow and shadow.shards
+
+    def renew(self, buffer: int, shards: Shards, padding: float | None) -> None:
+        """Puts other values where a tensor lies that was written before. A freed buffer stays empty."""
+        if (shadow := self._shadows.get(buffer)) is not None:
+            self._held += shards.num_bytes - shadow.shards.num_bytes
+            shadow.shards, shadow.padding = shards, padding
+
+    def padding_in(self, buffer: int) -> float | None:
+        shadow = self._shadows.get(buffer)
+        return shadow and shadow.padding
+
     def padding(self, tensor: ttnn.Tensor) -> float | None:
         """What stands in the padding of a tensor's tiles, where it is one number and known."""
         shadow = self._shadows.get(tensor.buffer_unique_id()) if tensor.is_allocated() else None

@@ -66,7 +66,9 @@ def strict(function):
                 if not known and value is not None and value is not False:
                     raise Swallowed(f"its option {name}={str(value)[:60]} is not emulated")
             handled = {name: value for name, value in kwargs.items() if name in named}
-        with seeded(kwargs.get("seed") if "seed" not in (named or ()) else None):
+        if "seed" not in kwargs or "seed" in (named or ()):
+            return function(*args, **handled)
+        with seeded(kwargs["seed"]):
             return function(*args, **handled)
 
     return checked

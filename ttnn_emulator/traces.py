@@ -1,70 +1,149 @@
-"""Traces: what a program calls between begin and end is noted, and called again when the trace is executed.
+"""Traces: what a program calls between begin and end is noted, and computed again when the trace is executed.
 
 On a mock cluster ttnn crashes at the first op after begin_trace_capture, so it never hears of a trace. A capture here
 also runs its ops, so the tensors that it makes have values before the first execution; on chips they have none.
+An execution computes values only: no call goes through ttnn's host code again, which is what a trace is for.
 Without values, in a dry run, what the capture sent is counted again for each execution.
 """
 
 import itertools
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import NamedTuple
 
+import torch
 import ttnn
 
-from ttnn_emulator.arguments import replaced, tensors_in
+from ttnn_emulator.arguments import on_device
+from ttnn_emulator.memory import Memory, as_shape, nothing, rounded
+from ttnn_emulator.shards import Shards
 
 NAMES = ("begin_trace_capture", "end_trace_capture", "execute_trace", "release_trace")
 real = {name: getattr(ttnn, name) for name in NAMES}
 
 
+class Place(NamedTuple):
+    """Where a tensor on chips lay at the capture. The tensor itself may be gone when the trace is executed."""
+
+    buffer: int
+    shape: tuple[int, ...]
+    padded: tuple[int, ...]
+    dtype: ttnn.DataType
+
+
+def place_of(tensor: ttnn.Tensor) -> Place | None:
+    """None for a tensor on the host, or one without a single number"""
+    if not on_device(tensor) or 0 in tuple(tensor.shape):
+        return None
+    return Place(tensor.buffer_unique_id(), tuple(tensor.shape), tuple(tensor.padded_shape), tensor.dtype)
+
+
+@dataclass
+class Call:
+    compute: Callable[[list[Shards]], list[Shards]]  # inputs' values -> outputs' values
+    inputs: list[Place | Shards]  # values of what came from the host, or is empty
+    outputs: list[Place | None]  # None where there is nothing to write
+    last_read: tuple[int, ...] = ()  # buffers that no later call reads, and that were freed by the end
+
+
+class Trace:
+    """The calls of one capture."""
+
+    def __init__(self, memory: Memory):
+        self.memory, self.calls, self.sent = memory, [], []
+        self.found, self.left = {}, {}  # buffer -> what stood in its tiles' padding before the trace, and after it
+
+    def note(self, compute, inputs: list, outputs: list) -> None:
+        """inputs: tensors on chips, and the values of others"""
+        read = [part if isinstance(part, Shards) else place_of(part) or nothing(part) for part in inputs]
+        written = [place_of(tensor) for tensor in outputs]
+        self.calls.append(Call(compute, read, written))
+        for buffer in {place.buffer for place in read if isinstance(place, Place)} - self.left.keys():
+            self.found.setdefault(buffer, self.memory.padding_in(buffer))
+        self.left |= {place.buffer: self.memory.padding_in(place.buffer) for place in written if place}
+
+    def note_view(self, tensor: ttnn.Tensor, view: ttnn.Tensor) -> None:
+        """A view of the same buffer is read there. One of another is a copy."""
+        if on_device(view) and view.buffer_unique_id() != tensor.buffer_unique_id():
+            shape = tuple(view.shape)
+            self.note(lambda inputs: [inputs[0].map(lambda value: value.reshape(shape))], [tensor], [view])
+
+    def end(self, sent: list) -> None:
+        """sent: what crossed wires during the capture"""
+        self.sent, later = sent, set()
+        self.memory.sweep()  # what the program has let go of needs no place
+        for call in reversed(self.calls):
+            read = {place.buffer for place in call.inputs if isinstance(place, Place)}
+            call.last_read = tuple(buffer for buffer in read - later if self.memory.held(buffer) is None)
+            later |= read
+
+    @torch.no_grad()
+    def execute(self) -> None:
+        """Computes all calls in turn, and puts what they make where it was, as far as that is still held.
+
+        Raises RuntimeError where the trace reads a tensor that has been freed.
+        """
+        as_then = all(self.memory.padding_in(buffer) == padding for buffer, padding in self.found.items())
+        now = {}  # buffer -> what it holds
+        for call in self.calls:
+            values = call.compute([self.read(part, now) for part in call.inputs])
+            for place, shards in zip(call.outputs, values, strict=True):
+                if place is not None:
+                    now[place.buffer] = shards.elementwise(partial(rounded, dtype=place.dtype))
+            for buffer in call.last_read:
+                now.pop(buffer, None)
+        for buffer, shards in now.items():
+            self.memory.renew(buffer, shards, self.left[buffer] if as_then else None)
+
+    def read(self, part: Place | Shards, now: dict) -> Shards:
+        if isinstance(part, Shards):
+            return part
+        shards = now[part.buffer] if part.buffer in now else self.memory.held(part.buffer)
+        if shards is None:
+            raise RuntimeError(
+                f"This trace reads a tensor of shape {part.shape} that has been freed. Keep it as long as the trace."
+            )
+        if tuple(shards.shape) == part.shape:
+            return shards
+        return shards.map(lambda value: as_shape(value, part.shape, part.padded))
+
+
 class Traces:
+    """ttnn's functions of traces."""
+
     def __init__(self, emulator):
-        self.emulator, self.numbers = emulator, itertools.count()
-        self.captured = {}  # trace -> (its calls, what they sent)
+        self.emulator, self.numbers, self.captured = emulator, itertools.count(), {}  # number -> Trace
         self.sent_before = 0  # how much was sent before the trace that is being captured
 
     def begin_trace_capture(self, mesh_device, *, cq_id=None):
         if self.emulator.capturing is not None:
             raise RuntimeError("A trace is being captured already. End it first: ttnn.end_trace_capture.")
-        self.emulator.capturing = next(self.numbers)
-        self.captured[self.emulator.capturing] = [], []
+        number, trace = next(self.numbers), Trace(self.emulator.memory)
+        self.emulator.capturing = self.captured[number] = trace
         self.sent_before = len(self.emulator.wires.traffic.sent)
-        self.emulator.listeners.append(self.note)
-        return ttnn.MeshTraceId(self.emulator.capturing)
-
-    def note(self, *call):
-        self.captured[self.emulator.capturing][0].append(call)
+        return ttnn.MeshTraceId(number)
 
     def end_trace_capture(self, mesh_device, trace_id, *, cq_id=None):
-        if self.emulator.capturing != int(trace_id):
+        trace = self.captured.get(int(trace_id))
+        if trace is None or trace is not self.emulator.capturing:
             raise RuntimeError(f"Trace {int(trace_id)} is not being captured.")
-        self.emulator.listeners.remove(self.note)
-        self.captured[self.emulator.capturing][1].extend(self.emulator.wires.traffic.sent[self.sent_before :])
+        trace.end(self.emulator.wires.traffic.sent[self.sent_before :])
         self.emulator.capturing = None
 
     def execute_trace(self, mesh_device, trace_id, *, cq_id=None, blocking=True):
-        if int(trace_id) not in self.captured or self.emulator.capturing == int(trace_id):
+        trace = self.captured.get(int(trace_id))
+        if trace is None or trace is self.emulator.capturing:
             raise RuntimeError(f"There is no captured trace {int(trace_id)}: it was released, or never ended.")
-        calls, sent = self.captured[int(trace_id)]
         if self.emulator.numerics:
-            replay(calls, self.emulator.memory)
+            trace.execute()
         else:
-            self.emulator.wires.traffic.sent += sent
+            self.emulator.wires.traffic.sent += trace.sent
 
     def release_trace(self, mesh_device, trace_id):
+        if self.captured.get(int(trace_id)) is self.emulator.capturing is not None:
+            raise RuntimeError(f"Trace {int(trace_id)} is being captured. End it first: ttnn.end_trace_capture.")
         self.captured.pop(int(trace_id), None)
-
-
-def replay(calls, memory) -> None:
-    """Calls all ops again, each on what the ones before it made this time, and puts the results where they were.
-
-    At once: what is no op, such as ttnn.get_device_tensors, sees them there.
-    """
-    again = {}  # id of a tensor that the capture made -> (it, the one in its place now)
-    for op, args, kwargs, result in calls:
-        args, kwargs = replaced(args, kwargs, lambda part: again[id(part)][1] if id(part) in again else part)
-        for before, now in zip(tensors_in(result), tensors_in(op(*args, **kwargs))):
-            again[id(before)] = before, now
-            if before is not now and ttnn.is_tensor_storage_on_device(before) and before.is_allocated():
-                memory.write(before, memory.read(now))
 
 
 def install(emulator) -> None:

@@ -122,6 +122,24 @@ OPS = {
     "ttnn.empty_like": allocate,
 }
 
+VIEWS = ("ttnn.reshape", "ttnn.experimental.view")
+NOT_IN_A_TRACE = {  # what ttnn refuses on chips (tenstorrent/tt-metal@79925a3f, fd_mesh_command_queue.cpp)
+    "ttnn.from_torch": "Writes",
+    "ttnn.copy_host_to_device_tensor": "Writes",
+    "ttnn.from_device": "Reads",
+    "ttnn.dump_tensor": "Reads",
+}
+
+
+def check_in_trace(name: str, tensors: list, kwargs) -> None:
+    """Raises RuntimeError for what goes between host and chips while a trace is captured."""
+    if name in NOT_IN_A_TRACE and (any(map(ttnn.is_tensor_storage_on_device, tensors)) or kwargs.get("device")):
+        raise RuntimeError(
+            f"{name}: {NOT_IN_A_TRACE[name]} are not supported while a trace is captured. Make the trace's inputs "
+            "before it, and write to them and read its results between executions."
+        )
+
+
 NO_VALUES = (
     "This mesh was opened with numerics=False, for a dry run: its tensors have shapes and places, but no values."
 )
@@ -145,6 +163,8 @@ def install(emulator) -> None:
             raise NotImplementedError(f"{name} is no op, so a trace would not call it again. Use {instead}.")
 
     def host(tensor):
+        if emulator.capturing is not None:
+            check_in_trace("ttnn.from_device", [tensor], {})
         with emulator.within:
             return to_host(emulator.memory, tensor)
 

@@ -8,6 +8,7 @@ import functools
 import itertools
 import math
 from collections import Counter, deque
+from collections.abc import Callable
 
 import torch
 import ttnn
@@ -50,7 +51,7 @@ class Wires:
             self.neighbours[other].add(one)
         columns = system.mesh[1]
         self.places = {chip: divmod(chip, columns) for chip in range(system.num_chips)}  # chip -> (row, column)
-        self._same = {}  # what calls sent, so that equal ones are kept once
+        self._links = {}  # what calls sent -> the same by links, so that equal ones are kept once
 
     def take_as(self, system: System) -> None:
         """The same chips and wires as another mesh, whose axes have other names."""
@@ -79,7 +80,9 @@ class Wires:
         coords = list(itertools.product(*map(range, device.shape)))
         chips = [device.get_device_id(ttnn.MeshCoordinate(*coord)) for coord in coords]
         if tuple(device.shape) == self.system.mesh:  # ttnn's word on where chips are counts more than our numbering
-            self.places.update(zip(chips, coords))
+            places = self.places | dict(zip(chips, coords))
+            if places != self.places:
+                self.places, self._links = places, {}
         return chips
 
     def record(self, op: str, shape, steps: list[tuple[int, bool, Counter]]) -> None:
@@ -91,20 +94,23 @@ class Wires:
 
     def links(self, crossed: Counter) -> dict[Link, int]:
         """From chips to their places in the system. Where no wire joins two chips, over others between them."""
-        found = Counter()
-        for (start, end), size in crossed.items():
-            for one, other in self.path(start, end):
-                found[self.places[one], self.places[other]] += size
-        return self._same.setdefault(frozenset(found.items()), dict(found))
+        key = frozenset(crossed.items())
+        if key not in self._links:
+            found = Counter()
+            for (start, end), size in crossed.items():
+                for one, other in self.path(start, end):
+                    found[self.places[one], self.places[other]] += size
+            self._links[key] = dict(found)
+        return self._links[key]
 
 
 class Mesh:
     """The chips of one device during one call: the lines that they form, and what the call hands on along them."""
 
-    def __init__(self, wires: Wires, device: ttnn.MeshDevice, first: ttnn.Tensor):
-        """first: the call's first tensor, whose dtype and layout are those of what is sent."""
+    def __init__(self, wires: Wires, device: ttnn.MeshDevice, dtype: ttnn.DataType, layout: ttnn.Layout):
+        """dtype, layout: of what is sent, unless the call says otherwise"""
         self.wires, self.shape, self.chips = wires, tuple(device.shape), wires.chips_of(device)
-        self.dtype, self.layout = first.dtype, first.layout
+        self.dtype, self.layout = dtype, layout
         self.steps = []  # what was sent: (axis, whether around rings, (chip, chip) -> bytes)
 
     @property
@@ -138,8 +144,8 @@ class Mesh:
     def line(self, axis: int, ring: bool, dtype=None, layout=None, lead: int = 0) -> Line:
         """A line of this mesh that has handed on nothing yet. lead: how many dimensions are none of a chip's tensor."""
         dtype, layout = dtype or self.dtype, layout or self.layout
-        size = lambda shape: num_bytes(shape[lead:], dtype, layout)
-        return Line(self.shape[axis], ring, size, lambda shape: middle(shape[lead:], layout))
+        size, halve = sizes(dtype, layout), lambda shape: middle(shape[lead:], layout)
+        return Line(self.shape[axis], ring, lambda shape: size(shape[lead:]), halve)
 
     def along(self, axis: int, ring: bool, function, *held: list[torch.Tensor], **storage) -> list:
         """For each chip what function(line, its chips' tensors, ...) gives it; lines that hold the same do it once.
@@ -172,7 +178,12 @@ def lines(shape: tuple[int, ...], axis: int) -> list[list[int]]:
     return grid.movedim(axis, -1).reshape(-1, shape[axis]).tolist()
 
 
-@functools.lru_cache(4096)
+@functools.cache
+def sizes(dtype: ttnn.DataType, layout: ttnn.Layout) -> Callable:
+    """num_bytes of shapes alone: an enum takes longer to be hashed than all the rest."""
+    return functools.lru_cache(1024)(functools.partial(num_bytes, dtype=dtype, layout=layout))
+
+
 def num_bytes(shape: tuple[int, ...], dtype: ttnn.DataType, layout: ttnn.Layout) -> int:
     """Bytes of a tensor in a chip's memory: with tile layout, padded to whole tiles."""
     if layout == ttnn.TILE_LAYOUT:
