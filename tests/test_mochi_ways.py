@@ -49,7 +49,7 @@ class MochiPipeline:
         return MochiPipeline((1, num_frames + 5, height, width, 3))
     def __call__(self, *, prompts, negative_prompts=(None,), num_inference_steps=50, guidance_scale=3.5, seed=0,
                  traced=False, on_event=None):
-        calls.append((prompts, negative_prompts, num_inference_steps, guidance_scale, seed))
+        calls.append((prompts, negative_prompts, num_inference_steps, guidance_scale, seed, traced))
         return (numpy.arange(numpy.prod(self.size)) % 251).reshape(self.size).astype("uint8")
 """
 
@@ -140,10 +140,10 @@ def test_its_decoder_is_told_what_it_needs_to_know(monkeypatch, widths, layers, 
 
 def test_since_may_2026_it_wants_the_size_first_and_prompts_as_lists(mesh, ready):
     pipeline_file(ready["checkout"]).write_text(STAND_IN_SINCE)
-    request = Request("a ball", "a car", steps=9, guidance=3.5, frames=13, height=64, width=48, seed=7)
+    request = Request("a ball", "a car", steps=9, guidance=3.5, frames=13, height=64, width=48, seed=7, traced=True)
     video = upstream.generate(mesh, request, **ready)
     calls = sys.modules[upstream.MODULE].calls
-    assert calls == [(mesh, str(ready["weights"]), 64, 48, 13, 256), (["a ball"], ["a car"], 9, 3.5, 7)]
+    assert calls == [(mesh, str(ready["weights"]), 64, 48, 13, 256), (["a ball"], ["a car"], 9, 3.5, 7, True)]
     whole = (torch.arange(18 * 64 * 48 * 3) % 251).reshape(18, 64, 48, 3) / 255
     assert torch.equal(video, whole[5:])  # the frames asked for, as diffusers counts them
     with pytest.raises(RuntimeError, match="shows no latents between its steps: leave the callback"):
@@ -168,6 +168,11 @@ def test_an_emulated_mesh_runs_what_is_small(mesh, ready, monkeypatch):
     monkeypatch.setattr(upstream, "PATIENCE", 1e-6)
     (said,) = upstream.missing(mesh, **ready)
     assert said == "Chips: the open mesh is emulated galaxy 4x8, and this CPU would compute these weights for days."
+
+
+def test_before_may_2026_it_captures_no_trace(mesh, ready):
+    with pytest.raises(RuntimeError, match="captures no trace: leave traced"):
+        upstream.generate(mesh, Request("a ball", traced=True), **ready)
 
 
 def test_without_guidance_it_would_stop_at_an_assertion(mesh, ready):

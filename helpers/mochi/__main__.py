@@ -51,7 +51,7 @@ def make(options: argparse.Namespace) -> str:
     """
     start = time.perf_counter()
     reading = prompts.check(options.prompt)
-    settings = {"steps": options.steps, "seed": options.seed}
+    settings = {"steps": options.steps, "seed": options.seed, "traced": True}
     Request(options.prompt, **settings), find_system(options.system)  # refused before anything is loaded
     if Path(options.weights) == MINIATURE and reading.advice():
         print(reading.advice())

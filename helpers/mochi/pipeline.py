@@ -7,6 +7,7 @@ scheduler are diffusers' and transformers' in both cases, and the same seed give
 """
 
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,6 +24,7 @@ from helpers.layers.weights import Weights, find_folder
 from helpers.mesh import label
 from helpers.mochi.parts import Parts, freed_on
 from helpers.mochi.t5 import T5Encoder
+from helpers.mochi.traced import Traced
 from helpers.mochi.transformer import Prompt, Transformer
 from helpers.mochi.vae import Decoder
 
@@ -47,6 +49,7 @@ class Request:
     height: int = 96
     width: int = 96
     seed: int = 0
+    traced: bool = False  # on a mesh: the denoiser's calls are sent to the chips once, not at every step
     callback: Callable | None = None
 
     def __post_init__(self):
@@ -89,21 +92,26 @@ class Mochi(Parts):
 
     def denoise(self, latents: torch.Tensor, request: Request) -> torch.Tensor:
         """Flow matching by Euler steps, (1, channels, T, h, w) noise -> latents of the same shape."""
-        wanted = self.encode(request.prompt)
-        unwanted = self.encode(request.negative_prompt) if request.guidance > 1 else None
+        texts = [request.prompt, request.negative_prompt] if request.guidance > 1 else [request.prompt]
+        prompts = [self.encode(text) for text in texts]
         timesteps = set_timesteps(self.scheduler, request.steps)
-        with tqdm(total=request.steps, unit="step") as bar:
+        with tqdm(total=request.steps, unit="step") as bar, self.flows(prompts, request.traced) as flows:
             for step, timestep in enumerate(timesteps):
                 bar.set_description(f"denoise {step + 1}/{request.steps} on {label(self.mesh)}")
-                flow = self.transformer(latents, wanted, timestep)
-                if unwanted is not None:
-                    without = self.transformer(latents, unwanted, timestep)
+                flow, *unwanted = flows(latents, timestep)
+                for without in unwanted:
                     flow = without + request.guidance * (flow - without)
                 latents = self.scheduler.step(flow, timestep, latents, return_dict=False)[0]
                 bar.update()
                 if request.callback is not None:
                     tell(request.callback, bar, step, latents)
         return latents
+
+    def flows(self, prompts: list[Prompt], traced: bool):
+        """For `with`: a function of latents and timestep, which gives the denoiser's output for each prompt."""
+        if traced:
+            return Traced(self.transformer, prompts)
+        return nullcontext(lambda *step: [self.transformer(step[0], prompt, step[1]) for prompt in prompts])
 
 
 def tell(callback, bar, step: int, latents: torch.Tensor) -> None:
@@ -137,8 +145,13 @@ def check_scheduler(folder: Path) -> None:
 
 
 def generate(prompt: str, *, weights: str | Path, mesh=None, **settings) -> torch.Tensor:
-    """A video (frames, height, width, 3) in 0..1, made on the mesh, or by diffusers where mesh is None."""
+    """A video (frames, height, width, 3) in 0..1, made on the mesh, or by diffusers where mesh is None.
+
+    settings: of Request, beside the prompt. Raises ValueError for what cannot be made.
+    """
     request = Request(prompt, **settings)  # what cannot be made is said before anything is loaded
+    if mesh is None and request.traced:
+        raise ValueError("Only a mesh executes traces, and there is none. Give one, or leave traced.")
     return by_diffusers(weights, request) if mesh is None else Mochi(mesh, weights)(prompt, **settings)
 
 

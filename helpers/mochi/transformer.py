@@ -65,20 +65,35 @@ class Transformer:
 
     def __call__(self, latents: torch.Tensor, prompt: Prompt, timestep: float) -> torch.Tensor:
         """latents (1, channels, T, H, W) -> (1, channels, T, H, W)"""
-        grid = self._prepare(latents)
-        x = shard(pad_to(patches(latents, self.config["patch_size"]), 2, self.sequence.multiple), self.mesh, sp=2)
-        x = self.patch_embed(x)
-        condition = self.text_and_time(timestep, prompt.pooled)
+        return self.latents(self.forward(*self.inputs(latents, timestep), prompt))
+
+    def inputs(self, latents: torch.Tensor, timestep: float, tokens=None, waves=None) -> tuple:
+        """What a pass reads: tokens (1, 1, N / sp, channels p p), and the time as waves (1, 1, 1, time_embed_dim).
+
+        Written over the ones given, which an earlier call has made for latents of this shape.
+        """
+        self._prepare(latents)
+        x = pad_to(patches(latents, self.config["patch_size"]), 2, self.sequence.multiple)
+        return shard(x, self.mesh, sp=2, into=tokens), self.text_and_time.waves(timestep, into=waves)
+
+    def forward(self, tokens: ttnn.Tensor, waves: ttnn.Tensor, prompt: Prompt) -> ttnn.Tensor:
+        """On the chips alone: (1, 1, N / sp, channels p p) -> the same"""
+        x = self.patch_embed(tokens)
+        condition = self.text_and_time(waves, prompt.pooled)
         context = prompt.context
         for block in self.blocks:
             x, context = block(x, context, condition, self.sequence)
         scale, shift = self.norm_out(condition)
         x = ttnn.layer_norm(x, epsilon=1e-6)
         x = ttnn.add(ttnn.multiply(x, ttnn.add(scale, 1.0)), shift)
-        tokens = gather(self.proj_out(x), sp=2)[:, :, : self.sequence.length]
-        return video(tokens.float(), grid, self.config["patch_size"])
+        return self.proj_out(x)
 
-    def _prepare(self, latents: torch.Tensor) -> tuple[int, int, int]:
+    def latents(self, tokens: ttnn.Tensor) -> torch.Tensor:
+        """A pass's output, gathered: (1, channels, T, H, W)"""
+        whole = gather(tokens, sp=2)[:, :, : self.sequence.length]
+        return video(whole.float(), self._grid, self.config["patch_size"])
+
+    def _prepare(self, latents: torch.Tensor) -> None:
         """Positions and buffers for latents of this shape; kept until the shape changes."""
         p = self.config["patch_size"]
         frames, height, width = latents.shape[2:]
@@ -89,7 +104,6 @@ class Transformer:
             angles = rotary_angles(self.frequencies, grid)
             self.sequence = Sequence(self.mesh, angles.cos(), angles.sin())
             self._grid = grid
-        return grid
 
 
 class Block:
@@ -183,10 +197,13 @@ class TextAndTime:
         length, width = tuple(x.shape)[2:]
         return ttnn.permute(ttnn.reshape(x, (1, length, POOL_HEADS, width // POOL_HEADS)), (0, 2, 1, 3))
 
-    def __call__(self, timestep: float, pooled):
+    def waves(self, timestep: float, into: ttnn.Tensor | None = None) -> ttnn.Tensor:
+        """A time as sines and cosines (1, 1, 1, time_embed_dim)"""
+        return replicate(self.sinusoids(torch.tensor([float(timestep)]))[None, None], self.mesh, into=into)
+
+    def __call__(self, waves, pooled):
         """silu of the embedding (1, 1, 1, D): every modulation starts with it"""
-        waves = self.sinusoids(torch.tensor([float(timestep)]))
-        time = self.time_2(ttnn.silu(self.time_1(replicate(waves[None, None], self.mesh))))
+        time = self.time_2(ttnn.silu(self.time_1(waves)))
         return ttnn.silu(ttnn.add(time, pooled))
 
 

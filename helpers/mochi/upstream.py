@@ -90,6 +90,8 @@ def decoding(mesh, folder: Path, request: Request) -> dict:
 
 def unsized(pipeline, options: dict, request: Request):
     """The call before May 2026: the size comes with the prompt."""
+    if request.traced:
+        raise RuntimeError("tt-metal's Mochi in this checkout captures no trace: leave traced.")
     return pipeline.create_pipeline(**options)(
         request.prompt,
         negative_prompt=request.negative_prompt,
@@ -116,6 +118,7 @@ def sized(pipeline, options: dict, request: Request):
         num_inference_steps=request.steps,
         guidance_scale=request.guidance,
         seed=request.seed,
+        traced=request.traced,
     )
 
 
