@@ -2,6 +2,7 @@
 
 import collections
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -332,6 +333,16 @@ def test_chips_that_are_no_neighbours_are_reached_over_others():
     way = wires.path(0, 7)
     assert len(way) == 7 and all(wires.wired(*hop) for hop in way)
     assert Wires(find_system("galaxy_torus")).path(0, 7) == [(0, 7)]
+
+
+def test_a_chip_that_ttnn_places_elsewhere_is_counted_there():
+    """Its word on where chips are counts from then on, for what has been counted before too."""
+    wires = Wires(find_system("galaxy"))
+    crossed = collections.Counter({(0, 1): 5})
+    assert wires.links(crossed) == {((0, 0), (0, 1)): 5}
+    upside_down = SimpleNamespace(shape=(4, 8), get_device_id=lambda coord: (3 - coord[0]) * 8 + coord[1])
+    wires.chips_of(upside_down)
+    assert wires.links(crossed) == {((3, 0), (3, 1)): 5}
 
 
 @pytest.mark.parametrize("dtype", BYTES)

@@ -84,6 +84,7 @@ class Trace:
 
         Raises RuntimeError where the trace reads a tensor that has been freed.
         """
+        self.memory.sweep()  # what has been freed since is not read
         as_then = all(self.memory.padding_in(buffer) == padding for buffer, padding in self.found.items())
         now = {}  # buffer -> what it holds
         for call in self.calls:
