@@ -1,4 +1,4 @@
-"""The denoiser as a trace gives what it gives call by call, to the last bit, and calls nothing from the third step on."""
+"""The denoiser as a trace: to the last bit what it gives call by call, and from the third step on it calls nothing."""
 
 import pytest
 import torch
