@@ -45,9 +45,11 @@ if (sys.platform, platform.machine()) != ("linux", "x86_64") or sys.version_info
         "container, or Google Colab."
     )
 
-# Counts when torch is imported. Threads that spin while they wait lose whole slices of time where other programs run
-# too: a pass of tt_dit's Mochi took 25 s so, and 4 s with threads that sleep (two cores, busy).
-os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+# Counts when torch is imported: how often its threads look for work before they sleep. Those that look long lose whole
+# slices of time where other programs run too, and those that sleep at once are late. A clip of the course's miniature
+# took 4.1 s alone and 14 s beside two busy programs, on two cores, with as many looks as libgomp takes by itself; 5.0 and
+# 9.6 s with none; 4.2 and 9.7 s with these.
+os.environ.setdefault("GOMP_SPINCOUNT", "2000")
 # ttnn talks a lot at start. The next two count when it is imported; set them yourself to hear more.
 os.environ.setdefault("TT_LOGGER_LEVEL", "off")  # its errors are in the exceptions too
 os.environ.setdefault("LOGURU_LEVEL", "ERROR")
