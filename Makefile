@@ -68,7 +68,7 @@ book: $(if $(shell command -v uv),,setup)
 test-browser: $(if $(filter book,$(ONLY)),,setup) book
 	$(web) python -m pytest -rs --confcutdir=tests/browser tests/browser$(if $(ONLY),/test_$(ONLY).py)
 
-# With threads that sleep while they wait, as in a notebook: there the emulator asks for it before torch is imported.
+# Threads as in a notebook: there the emulator says so before torch is imported.
 bench: export GOMP_SPINCOUNT = 2000
 bench: setup
 	@$(python) -m tools.bench

@@ -369,7 +369,7 @@ def test_sampling_draws_among_the_best(mesh):
     assert torch.equal(drawn(3, 1.0, 5), drawn(3, 1.0, 5))
 
 
-def test_threads_sleep_while_they_wait_unless_told_otherwise(tmp_path):
+def test_threads_look_for_work_for_a_while_and_then_sleep(tmp_path):
     (tmp_path / "program.py").write_text("import os\nprint(os.environ['GOMP_SPINCOUNT'])")
     ended = tool(tmp_path, "run", "--system", "n150", "program.py")
     assert ended.stdout.strip() == "2000"

@@ -46,9 +46,9 @@ if (sys.platform, platform.machine()) != ("linux", "x86_64") or sys.version_info
     )
 
 # Counts when torch is imported: how often its threads look for work before they sleep. Those that look long lose whole
-# slices of time where other programs run too, and those that sleep at once are late. A clip of the course's miniature
-# took 4.1 s alone and 14 s beside two busy programs, on two cores, with as many looks as libgomp takes by itself; 5.0 and
-# 9.6 s with none; 4.2 and 9.7 s with these.
+# slices of time where other programs run too, and those that sleep at once are late. On two cores a clip of tiny-mochi
+# took 4.1 s alone and 14 s beside two busy programs with as many looks as libgomp takes by itself, 5.0 and 9.6 s with
+# none, 4.2 and 9.7 s with these.
 os.environ.setdefault("GOMP_SPINCOUNT", "2000")
 # ttnn talks a lot at start. The next two count when it is imported; set them yourself to hear more.
 os.environ.setdefault("TT_LOGGER_LEVEL", "off")  # its errors are in the exceptions too

@@ -25,9 +25,8 @@ from ttnn_emulator.computation import (
     on_copies,
     strictly,
 )
-from ttnn_emulator.memory import Memory, kept_as, unknown_values
+from ttnn_emulator.memory import Memory, kept_as, no_values, unknown_values
 from ttnn_emulator.per_chip import per_chip, stand_in
-from ttnn_emulator.shards import Shards
 from ttnn_emulator.systems import System
 from ttnn_emulator.wires import Mesh, Wires
 
@@ -128,8 +127,7 @@ class Emulator:
         mesh = (*device.get_device_ids(), *device.shape, ttnn._ttnn.fabric.get_fabric_config())
         axes = tuple(self.wires.system.axes.items())  # what is sent is noted by their names
         call = (op.python_fully_qualified_name, mesh, axes, looks(args), looks(kwargs.items()))
-        shapes = [torch.empty(tuple(t.shape), dtype=kept_as(t.dtype), device="meta") for t in on_chips]
-        shards = {id(t): Shards([x], (0,) * len(t.device_coords())) for t, x in zip(on_chips, shapes)}
+        shards = {id(tensor): no_values(tensor) for tensor in on_chips}
         result = real_call(op, *args, **kwargs)
         if call not in self._counted:
             before = len(sent)
@@ -173,14 +171,15 @@ class Emulator:
                     compute = self.over_mesh(op, args, kwargs, shards, kept, where.device())
                 else:
                     compute = self.per_chip(op, args, kwargs, shards, kept, len(where.device_coords()), in_place)
-                self._store(outputs, compute(list(shards.values())))
+                if self.capturing is None:
+                    self._store(outputs, compute(list(shards.values())))
+                else:
+                    self.capturing.note(name, compute, [inputs.get(key, part) for key, part in shards.items()], outputs)
                 padding.follow(self.memory, op, list(inputs.values()), before, on_chips, compute.of_one_value_each)
         except Exception as error:  # the real op has already accepted these arguments
             raise RuntimeError(
                 f"ttnn accepted this call of {name}, but its golden function did not: {error}"
             ) from error
-        if self.capturing is not None:
-            self.capturing.note(compute, [inputs.get(key, values) for key, values in shards.items()], outputs)
         return result
 
     def over_mesh(self, op, args, kwargs, shards, kept, device) -> OverMesh:

@@ -31,17 +31,26 @@ class Memory:
         self._shadows: dict[int, Shadow] = {}  # by buffer id
         self._at: dict[tuple, int] = {}  # place -> buffer id
         self._held, self._sweep_at = 0, SWEEP_BYTES  # bytes
+        self.capturing = False  # a trace: then what it makes has shapes and no values
 
     def read(self, tensor: ttnn.Tensor) -> Shards:
         """The values of a device tensor on the chips that it lies on, each in the tensor's own shape.
 
-        Raises RuntimeError where they are not known: freed, of a closed mesh, or made behind the emulator's back.
+        Raises RuntimeError where they are not known: freed, of a closed mesh, made behind the emulator's back, or by a
+        trace that has not been executed.
         """
+        if self.capturing:
+            return no_values(tensor)
         shadow = self._shadows.get(tensor.buffer_unique_id())
         if shadow is None and 0 in tuple(tensor.shape) and tensor.is_allocated():
             return nothing(tensor)
         if shadow is None:
             raise RuntimeError(unknown_values(tensor))
+        if shadow.shards.is_meta:
+            raise RuntimeError(
+                f"This tensor of shape {tuple(tensor.shape)} is a trace's that has not been executed: a capture "
+                "computes nothing. Execute it first: ttnn.execute_trace(mesh, trace, cq_id=0)."
+            )
         shards, coords, shape = shadow.shards, tensor.device_coords(), tensor.shape
         if len(coords) < len(shards.which):  # one of ttnn.get_device_tensors
             value_at = dict(zip(map(tuple, shadow.coords or ttnn.MeshCoordinateRange(shadow.device.shape)), shards))
@@ -76,6 +85,11 @@ class Memory:
         self._held += shards.num_bytes
         if self._held > self._sweep_at:
             self.sweep()
+
+    def reserve(self, tensor: ttnn.Tensor) -> None:
+        """For what a capture makes: no values. What it writes over keeps its own until the trace is executed."""
+        if not self.holds(tensor):
+            self.write(tensor, no_values(tensor))
 
     def held(self, buffer: int) -> Shards | None:
         """What lies in a buffer, as it was written; None where it is not known, or the buffer is freed."""
@@ -118,7 +132,7 @@ class Memory:
     def num_bytes(self) -> int:
         """Bytes that the values take on this computer, values shared by several chips counted once."""
         values = {id(value): value for shadow in self._shadows.values() for value in shadow.shards.kept}
-        return sum(value.nbytes for value in values.values())
+        return sum(value.nbytes for value in values.values() if not value.is_meta)
 
     def forget_device(self, device: ttnn.MeshDevice) -> None:
         """Drops all values on a device that is being closed, and on what was cut out of it."""
@@ -136,6 +150,12 @@ class Memory:
 def nothing(tensor: ttnn.Tensor) -> Shards:
     """The values of a tensor with a dimension of length 0"""
     return Shards([torch.empty(tuple(tensor.shape), dtype=kept_as(tensor.dtype))], (0,) * len(tensor.device_coords()))
+
+
+def no_values(tensor: ttnn.Tensor) -> Shards:
+    """A shape on each of a tensor's chips"""
+    value = torch.empty(tuple(tensor.shape), dtype=kept_as(tensor.dtype), device="meta")
+    return Shards([value], (0,) * len(tensor.device_coords()))
 
 
 def unknown_values(tensor: ttnn.Tensor) -> str:
@@ -190,6 +210,8 @@ def kept_as(dtype: ttnn.DataType) -> torch.dtype:
 
 def rounded(value: torch.Tensor, dtype: ttnn.DataType) -> torch.Tensor:
     """The value as the chip would store it in `dtype`, in the torch dtype that keeps it, and no part of another."""
+    if value.is_meta:
+        return value
     if value._base is not None and not (value.is_contiguous() and value.nbytes == value._base.nbytes):
         value = value.clone()
     if dtype in (ttnn.bfloat8_b, ttnn.bfloat4_b):  # one exponent for 16 neighbours: ttnn packs it on the host

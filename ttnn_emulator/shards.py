@@ -57,8 +57,13 @@ class Shards:
         return self.kept[0].dtype
 
     @property
+    def is_meta(self) -> bool:
+        """Whether there is a shape and no values"""
+        return self.kept[0].is_meta
+
+    @property
     def num_bytes(self) -> int:
-        return sum(value.nbytes for value in self.kept)
+        return sum(value.nbytes for value in self.kept if not value.is_meta)
 
     def __iter__(self) -> Iterator[torch.Tensor]:
         """One value per chip"""

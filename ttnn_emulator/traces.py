@@ -1,9 +1,9 @@
 """Traces: what a program calls between begin and end is noted, and computed again when the trace is executed.
 
-On a mock cluster ttnn crashes at the first op after begin_trace_capture, so it never hears of a trace. A capture here
-also runs its ops, so the tensors that it makes have values before the first execution; on chips they have none.
-An execution computes values only: no call goes through ttnn's host code again, which is what a trace is for.
-Without values, in a dry run, what the capture sent is counted again for each execution.
+On a mock cluster ttnn crashes at the first op after begin_trace_capture, so it never hears of a trace. During a capture
+its host code runs, and nothing is computed. An execution is the other way round: it computes, and no call goes through
+ttnn's host code again, which is what a trace is for. Without values, in a dry run, an execution counts what the capture
+would have sent.
 """
 
 import itertools
@@ -41,10 +41,25 @@ def place_of(tensor: ttnn.Tensor) -> Place | None:
 
 @dataclass
 class Call:
+    name: str  # of the op
     compute: Callable[[list[Shards]], list[Shards]]  # inputs' values -> outputs' values
     inputs: list[Place | Shards]  # values of what came from the host, or is empty
     outputs: list[Place | None]  # None where there is nothing to write
     last_read: tuple[int, ...] = ()  # buffers that no later call reads, and that were freed by the end
+
+    def values(self, inputs: list[Shards]) -> list[Shards]:
+        """Raises RuntimeError where they are no values for the outputs that ttnn made."""
+        wanted = [place and place.shape for place in self.outputs]
+        try:
+            values = self.compute(inputs)
+        except Exception as error:
+            raise RuntimeError(
+                f"ttnn accepted this call of {self.name}, but its golden function did not: {error}"
+            ) from error
+        got = [place and tuple(shards.shape) for place, shards in zip(self.outputs, values)]
+        if len(values) != len(wanted) or got != wanted:
+            raise RuntimeError(f"ttnn made tensors of shapes {wanted} in {self.name}, its golden function {got}")
+        return values
 
 
 class Trace:
@@ -52,27 +67,33 @@ class Trace:
 
     def __init__(self, memory: Memory):
         self.memory, self.calls, self.sent = memory, [], []
-        self.found, self.left = {}, {}  # buffer -> what stood in its tiles' padding before the trace, and after it
+        self.found, self.left = {}, {}  # buffer -> what stands in its tiles' padding before an execution, and after it
 
-    def note(self, compute, inputs: list, outputs: list) -> None:
+    def note(self, name: str, compute, inputs: list, outputs: list) -> None:
         """inputs: tensors on chips, and the values of others"""
         read = [part if isinstance(part, Shards) else place_of(part) or nothing(part) for part in inputs]
         written = [place_of(tensor) for tensor in outputs]
-        self.calls.append(Call(compute, read, written))
+        self.calls.append(Call(name, compute, read, written))
         for buffer in {place.buffer for place in read if isinstance(place, Place)} - self.left.keys():
             self.found.setdefault(buffer, self.memory.padding_in(buffer))
-        self.left |= {place.buffer: self.memory.padding_in(place.buffer) for place in written if place}
+        self.left |= {place.buffer: None for place in written if place}
+        for tensor in filter(on_device, outputs):
+            self.memory.reserve(tensor)
 
     def note_view(self, tensor: ttnn.Tensor, view: ttnn.Tensor) -> None:
         """A view of the same buffer is read there. One of another is a copy."""
         if on_device(view) and view.buffer_unique_id() != tensor.buffer_unique_id():
             shape = tuple(view.shape)
-            self.note(lambda inputs: [inputs[0].map(lambda value: value.reshape(shape))], [tensor], [view])
+            reshape = lambda inputs: [inputs[0].map(lambda value: value.reshape(shape))]
+            self.note("ttnn.reshape", reshape, [tensor], [view])
 
     def end(self, sent: list) -> None:
-        """sent: what crossed wires during the capture"""
+        """sent: what would have crossed wires during the capture, in a dry run"""
         self.sent, later = sent, set()
         self.memory.sweep()  # what the program has let go of needs no place
+        self.left = {buffer: self.memory.padding_in(buffer) for buffer in self.left}
+        for buffer in self.left.keys() & self.found.keys():  # written over, but not yet
+            self.memory.renew(buffer, self.memory.held(buffer), self.found[buffer])
         for call in reversed(self.calls):
             read = {place.buffer for place in call.inputs if isinstance(place, Place)}
             call.last_read = tuple(buffer for buffer in read - later if self.memory.held(buffer) is None)
@@ -82,14 +103,13 @@ class Trace:
     def execute(self) -> None:
         """Computes all calls in turn, and puts what they make where it was, as far as that is still held.
 
-        Raises RuntimeError where the trace reads a tensor that has been freed.
+        Raises RuntimeError where the trace reads a tensor that has been freed, or values are not what ttnn allows.
         """
         self.memory.sweep()  # what has been freed since is not read
         as_then = all(self.memory.padding_in(buffer) == padding for buffer, padding in self.found.items())
         now = {}  # buffer -> what it holds
         for call in self.calls:
-            values = call.compute([self.read(part, now) for part in call.inputs])
-            for place, shards in zip(call.outputs, values, strict=True):
+            for place, shards in zip(call.outputs, call.values([self.read(part, now) for part in call.inputs])):
                 if place is not None:
                     now[place.buffer] = shards.elementwise(partial(rounded, dtype=place.dtype))
             for buffer in call.last_read:
@@ -101,10 +121,9 @@ class Trace:
         if isinstance(part, Shards):
             return part
         shards = now[part.buffer] if part.buffer in now else self.memory.held(part.buffer)
-        if shards is None:
-            raise RuntimeError(
-                f"This trace reads a tensor of shape {part.shape} that has been freed. Keep it as long as the trace."
-            )
+        if shards is None or shards.is_meta:
+            why = "has been freed" if shards is None else "another trace has not made yet"
+            raise RuntimeError(f"This trace reads a tensor of shape {part.shape} that {why}.")
         if tuple(shards.shape) == part.shape:
             return shards
         return shards.map(lambda value: as_shape(value, part.shape, part.padded))
@@ -122,6 +141,7 @@ class Traces:
             raise RuntimeError("A trace is being captured already. End it first: ttnn.end_trace_capture.")
         number, trace = next(self.numbers), Trace(self.emulator.memory)
         self.emulator.capturing = self.captured[number] = trace
+        self.emulator.memory.capturing = True
         self.sent_before = len(self.emulator.wires.traffic.sent)
         return ttnn.MeshTraceId(number)
 
@@ -129,8 +149,10 @@ class Traces:
         trace = self.captured.get(int(trace_id))
         if trace is None or trace is not self.emulator.capturing:
             raise RuntimeError(f"Trace {int(trace_id)} is not being captured.")
-        trace.end(self.emulator.wires.traffic.sent[self.sent_before :])
-        self.emulator.capturing = None
+        sent = self.emulator.wires.traffic.sent
+        trace.end(sent[self.sent_before :])
+        del sent[self.sent_before :]
+        self.emulator.capturing, self.emulator.memory.capturing = None, False
 
     def execute_trace(self, mesh_device, trace_id, *, cq_id=None, blocking=True):
         trace = self.captured.get(int(trace_id))
