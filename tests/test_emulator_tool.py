@@ -343,6 +343,25 @@ def test_a_core_has_no_values_of_its_own(mesh):
         replicate(torch.randn(1, 1, 32, 64), mesh).extract_shard(ttnn.CoreCoord(0, 0))
 
 
+TWO_QUEUES = """
+import torch
+import ttnn
+
+mesh = ttnn.open_mesh_device(ttnn.MeshShape(1, 2), num_command_queues=2)
+x = ttnn.from_torch(torch.full((1, 1, 32, 64), 3.0), layout=ttnn.TILE_LAYOUT, device=mesh, cq_id=1)
+ttnn.wait_for_event(0, ttnn.record_event(mesh, 1))
+print(ttnn.to_torch(ttnn.get_device_tensors(ttnn.from_device(ttnn.add(x, x)))[1]).unique().tolist())
+ttnn.close_mesh_device(mesh)
+"""
+
+
+def test_two_command_queues_that_wait_for_each_other(tmp_path):
+    """An n300 has too few worker cores to send for both; waiting for an event brings ttnn itself down without chips."""
+    (tmp_path / "program.py").write_text(TWO_QUEUES)
+    ended = tool(tmp_path, "run", "--system", "n300", "program.py")
+    assert ended.returncode == 0 and "[6.0]" in ended.stdout, ended.stderr[-800:]
+
+
 def test_what_would_crash_is_refused(mesh):
     with pytest.raises(NotImplementedError, match="load_sub_device_manager"):
         mesh.load_sub_device_manager(0)

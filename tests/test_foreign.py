@@ -44,9 +44,13 @@ CASES = {
 @pytest.mark.parametrize(
     ("known", "ok", "found"),
     [
-        ({"test_b": "asks for a hub"}, True, "2 of 4 pass; test_b: asks for a hub"),
-        ({}, False, "2 of 4 pass; failed: test_b[1]"),
-        ({"test_b": "x", "test_a": "y"}, False, "2 of 4 pass; test_b: x; test_a: y; no longer failing: test_a"),
+        ({"test_b": "asks for a hub"}, True, "2 of 4 pass; 1 they skip themselves; test_b: asks for a hub"),
+        ({}, False, "2 of 4 pass; 1 they skip themselves; failed: test_b[1]"),
+        (
+            {"test_b": "x", "test_a": "y"},
+            False,
+            "2 of 4 pass; 1 they skip themselves; test_b: x; test_a: y; no longer failing: test_a",
+        ),
     ],
 )
 def test_what_fails_in_their_tests_is_known_or_not(known, ok, found, tmp_path):

@@ -72,6 +72,7 @@ class Suite:
         unknown = sorted(name for name in failed if name.partition("[")[0] not in self.known)
         mended = sorted(set(self.known) - {name.partition("[")[0] for name in failed})
         found = f"{len(cases) - len(failed) - len(skipped)} of {len(cases)} pass"
+        found += f"; {len(skipped)} they skip themselves" if skipped else ""
         found += "".join(f"; {name}: {why}" for name, why in self.known.items())
         for what, names in (("failed", unknown), ("no longer failing", mended)):
             found += f"; {what}: {', '.join(names)}" if names else ""
@@ -117,6 +118,7 @@ def last_error(ended: CompletedProcess) -> str:
 
 SYSTEMS = ("t3000", "galaxy")
 UNIT = "models/tt_dit/tests/unit/test_{}.py"
+TRACES = "tests/ttnn/unit_tests/base_functionality/test_{}_device_trace.py"
 PROGRAMS = [
     *(Driver(f"tt_dit, Mochi's {part}", system, "mochi", part, "pcc", 0.999)
       for part in ("transformer", "decoder", "t5") for system in SYSTEMS),
@@ -133,6 +135,8 @@ PROGRAMS = [
           ("models/tt_dit/tests/models/mochi/test_attention_mochi.py",
            "models/tt_dit/tests/models/mochi/test_transformer_mochi.py"),
           keyword="short_seq and 2x4 and yes_fsdp and (attention or block) and not cach", most=2),
+    Suite("ttnn's tests of traces on one chip", "n150", (TRACES.format("single"),)),
+    Suite("ttnn's tests of traces on eight chips", "t3000", (TRACES.format("multi"),)),
     Suite("ttnn's documentation examples", "n150", ("tests/ttnn/docs_examples",), known={
         "test_gelu_bw": "approximate= is not in ttnn 0.81.1",
         "test_untilize_with_unpadding": "asks for more rows than the tensor has",
