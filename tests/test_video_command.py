@@ -85,7 +85,7 @@ def test_settings_reach_the_model(tmp_path, monkeypatch):
 
     monkeypatch.setattr(command, "Mochi", model)
     assert command.main(["a ball", "--seed", "5", "--steps", "9", "--out", str(tmp_path / "a.mp4")]) == 0
-    assert asked == [("a ball", command.MINIATURE, {"steps": 9, "seed": 5})]
+    assert asked == [("a ball", command.MINIATURE, {"steps": 9, "seed": 5, "traced": True})]
 
 
 def test_make_hands_the_sentence_over_as_it_is():

@@ -18,12 +18,13 @@ class Traced:
 
     def __init__(self, model: Transformer, prompts: list[Prompt]):
         self.model, self.prompts = model, prompts
-        self.inputs = self.outputs = self.trace = None
+        self.tokens = self.waves = self.outputs = self.trace = None
 
     def __call__(self, latents: torch.Tensor, timestep: float) -> list[torch.Tensor]:
         """latents (1, channels, T, H, W) -> as many of the same shape as there are prompts"""
-        first = self.inputs is None
-        self.inputs = self.model.inputs(latents, timestep, *(self.inputs or ()))
+        first = self.tokens is None
+        self.tokens = self.model.tokens(latents, into=self.tokens)
+        self.waves = self.model.text_and_time.waves(timestep, into=self.waves)
         if first:
             self.outputs = self.forward()
         elif self.trace is None:
@@ -33,7 +34,7 @@ class Traced:
         return [self.model.latents(tokens) for tokens in self.outputs]
 
     def forward(self) -> list[ttnn.Tensor]:
-        return [self.model.forward(*self.inputs, prompt) for prompt in self.prompts]
+        return [self.model.forward(self.tokens, self.waves, prompt) for prompt in self.prompts]
 
     def capture(self) -> None:
         self.outputs = None  # those of the plain pass: their memory is free for the trace's

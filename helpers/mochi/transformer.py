@@ -65,21 +65,19 @@ class Transformer:
 
     def __call__(self, latents: torch.Tensor, prompt: Prompt, timestep: float) -> torch.Tensor:
         """latents (1, channels, T, H, W) -> (1, channels, T, H, W)"""
-        return self.latents(self.forward(*self.inputs(latents, timestep), prompt))
+        return self.latents(self.forward(self.tokens(latents), self.text_and_time.waves(timestep), prompt))
 
-    def inputs(self, latents: torch.Tensor, timestep: float, tokens=None, waves=None) -> tuple:
-        """What a pass reads: tokens (1, 1, N / sp, channels p p), and the time as waves (1, 1, 1, time_embed_dim).
-
-        Written over the ones given, which an earlier call has made for latents of this shape.
-        """
+    def tokens(self, latents: torch.Tensor, into: ttnn.Tensor | None = None) -> ttnn.Tensor:
+        """(1, channels, T, H, W) -> (1, 1, N / sp, channels p p). into: see helpers.tensors.shard"""
         self._prepare(latents)
         x = pad_to(patches(latents, self.config["patch_size"]), 2, self.sequence.multiple)
-        return shard(x, self.mesh, sp=2, into=tokens), self.text_and_time.waves(timestep, into=waves)
+        return shard(x, self.mesh, sp=2, into=into)
 
     def forward(self, tokens: ttnn.Tensor, waves: ttnn.Tensor, prompt: Prompt) -> ttnn.Tensor:
         """On the chips alone: (1, 1, N / sp, channels p p) -> the same"""
         x = self.patch_embed(tokens)
         condition = self.text_and_time(waves, prompt.pooled)
+        del tokens, waves  # a caller that does not keep them frees them
         context = prompt.context
         for block in self.blocks:
             x, context = block(x, context, condition, self.sequence)
