@@ -268,6 +268,14 @@ def test_two_at_once(toy):
     assert sum("setup: done" in out for out in outs) == 1
 
 
+def test_what_counts_the_bytes_holds_nothing_when_it_is_done(toy):
+    """Killed, it leaves a sleep of two seconds behind. Whoever sets up next must not wait for that."""
+    process = toy.start()
+    process.wait(timeout=60)
+    lock = ["flock", "--nonblock", toy.folder / "tools" / "setup.sh", "true"]
+    assert subprocess.run(lock).returncode == 0 and process.returncode == 0
+
+
 @pytest.mark.parametrize(("grown", "said"), [(2_140_000, ", 2.1 of at most 5.4 GB"), (5_600_000, "")])
 def test_the_figure_is_left_out_where_others_write_too(grown, said):
     """What is counted is the whole disk's growth; more than the set-up takes cannot all be the set-up's."""

@@ -130,9 +130,10 @@ written() { # the disk's growth in KB as a part of the whole; nothing where it i
 }
 
 progress() { # how much has reached the disk. A terminal gets one line that changes, a log one every 20 seconds.
+    # Killed, it leaves a sleep behind: that must hold neither the lock nor what reads this script.
     place=$("$uv" cache dir 2>/dev/null) && mkdir -p "$place" 2>/dev/null || place=.
     before=$(used_kb "$place") seconds=0
-    while sleep 2 && grep -q '^State:.[^Z]' "/proc/$$/status" 2>/dev/null; do
+    while sleep 2 >/dev/null 2>&1 9>&- && grep -q '^State:.[^Z]' "/proc/$$/status" 2>/dev/null; do
         seconds=$((seconds + 2))
         line="setup: $seconds s$(written $(($(used_kb "$place") - before)))"
         if [ -t 1 ]; then printf '\r\033[K%s' "$line"; elif [ $((seconds % 20)) = 0 ]; then echo "$line"; fi
