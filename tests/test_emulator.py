@@ -164,7 +164,7 @@ def test_a_product_with_itself(mesh):
 def test_equal_shards_are_computed_once(mesh, golden, monkeypatch):
     """One by one: small calls are made at once (tests/test_per_chip.py)."""
     monkeypatch.setattr(per_chip, "MAPPED_FROM", 33)
-    monkeypatch.setattr(per_chip, "NUMBER_BY_NUMBER", set())
+    monkeypatch.setattr(per_chip, "OF_ONE_RANK", set())
     calls = []
     real = ttnn.relu.golden_function
     golden(ttnn.relu, lambda *args, **kwargs: calls.append(1) or real(*args, **kwargs))

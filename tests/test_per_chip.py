@@ -78,6 +78,28 @@ def test_number_by_number_on_a_stack(name, calls, unmapped):
     assert calls[0] == (16, 1, 3, 5, 7) and found[0] is found[1] and found[1] is not found[2]
 
 
+@pytest.mark.parametrize("matrices", [1, 16])
+def test_heads_on_a_stack(matrices, calls, unmapped):
+    """Their golden functions count dimensions from the end; each result is what one chip alone gets."""
+    experimental = ttnn.experimental
+    fused, heads = shards(16, 2, 1, 5, 3 * 4 * 7, each=2), shards(16, 2, 3, 5, 7, each=2)
+    create = functools.partial(experimental.nlp_create_qkv_heads.golden_function, num_heads=4)
+    outcome(counted(calls, create), fused, name="ttnn.experimental.nlp_create_qkv_heads")
+    assert calls[0] == (16, 2, 1, 5, 3 * 4 * 7) and len(calls) == 1 + 32
+    calls.clear()
+    outcome(
+        counted(calls, experimental.nlp_concat_heads.golden_function), heads, name="ttnn.experimental.nlp_concat_heads"
+    )
+    assert calls[0] == (16, 2, 3, 5, 7) and len(calls) == 1 + 32
+    calls.clear()
+    turned = shards(16, 2, 3, 5, 64, each=2), shards(32, 1, 3, 6, 64), shards(4, 1, 3, 6, 64, each=8)
+    swaps = [-torch.eye(32)[torch.randperm(32)][None, None] for _ in range(matrices)]  # no sums: equal to the last bit
+    turn = Shards.of([swap for swap in swaps for _ in range(32 // matrices)])
+    golden = experimental.rotary_embedding_llama.golden_function
+    outcome(counted(calls, golden), *turned, turn, name="ttnn.experimental.rotary_embedding_llama")
+    assert calls[0] == (32, 2, 3, 5, 64) and len(calls) == 1 + 32
+
+
 def test_operands_of_two_ranks_are_mapped(calls):
     """(16, 3, 5) + (16, 5) would add what belongs to other chips."""
     x, y = shards(16, 16, 5, each=2), shards(16, 5, each=2)

@@ -62,7 +62,8 @@ def attended(query, keys, values, joint_query=None, joint_key=None, joint_value=
     own, blocks = query.shape[-2], []
     for source, key in keys.items():
         real = max(0, min(key.shape[-2], logical_n - source * key.shape[-2]))
-        blocks.append((key[..., :real, :], values[source][..., :real, :]))
+        cut = real < key.shape[-2]
+        blocks.append((key[..., :real, :], values[source][..., :real, :]) if cut else (key, values[source]))
         if joint_key is not None and source == len(keys) - 1:
             blocks.append((joint_key, joint_value))
     query = query if joint_query is None else torch.cat([query, joint_query], -2)

@@ -43,23 +43,24 @@ def create_qkv_heads(
 
 
 def split_heads(x, head_dim):
-    """(B, 1, S, heads head_dim) -> (B, heads, S, head_dim)"""
-    return x.squeeze(1).unflatten(-1, (-1, head_dim)).transpose(1, 2)
+    """(..., 1, S, heads head_dim) -> (..., heads, S, head_dim)"""
+    return x.squeeze(-3).unflatten(-1, (-1, head_dim)).transpose(-3, -2)
 
 
 @golden_of(ttnn.experimental.nlp_concat_heads)
 def concat_heads(input_tensor):
     """(B, heads, S, head_dim) -> (B, 1, S, heads head_dim)"""
-    return input_tensor.transpose(1, 2).flatten(2).unsqueeze(1)
+    return input_tensor.transpose(-3, -2).flatten(-2).unsqueeze(-3)
 
 
 @golden_of(ttnn.experimental.rotary_embedding_llama)
 def rotary_embedding_llama(input_tensor, cos_cache, sin_cache, trans_mat):
     """x cos + (x T) sin, where the 32x32 matrix T swaps the two of each pair and turns one's sign, tile by tile."""
-    tile = trans_mat[0, 0, :32, :32]
+    tile = trans_mat[..., 0, 0, :32, :32]
+    tile = tile if tile.ndim == 2 else tile[:, None, None, None]  # chips with a matrix each (per_chip.py)
     turned = (input_tensor.unflatten(-1, (-1, 32)) @ tile).flatten(-2)
     positions = input_tensor.shape[-2]  # the caches may be longer
-    return input_tensor * cos_cache[:, :, :positions] + turned * sin_cache[:, :, :positions]
+    return input_tensor * cos_cache[..., :positions, :] + turned * sin_cache[..., :positions, :]
 
 
 @golden_of(ttnn.experimental.prepare_conv3d_weights)

@@ -22,9 +22,11 @@ MAPPED_FROM = 8  # so many calls take longer than one with torch.vmap
 one_by_one = set()  # golden functions that torch.vmap refuses
 
 # Ops that take values of several chips in one dimension more, in front, and so need no torch.vmap, which takes longer
-# than most of what they do: number by number, all operands of one rank; or along the last dimensions of the first
-# operand, with others that are the same for all.
+# than most of what they do: number by number, or counting dimensions from the end, all operands of one rank; or along
+# the last dimensions of the first operand, with others that are the same for all.
 NUMBER_BY_NUMBER = {f"ttnn.{name}" for name in ("add", "subtract", "multiply", "silu", "gelu", "tanh")}
+HEADS = ("nlp_create_qkv_heads", "nlp_concat_heads", "rotary_embedding_llama")
+OF_ONE_RANK = NUMBER_BY_NUMBER | {f"ttnn.experimental.{name}" for name in HEADS}
 OF_THE_FIRST = {f"ttnn.{name}" for name in ("matmul", "linear", "rms_norm", "layer_norm", "experimental.conv3d")}
 PRODUCTS = {"ttnn.matmul", "ttnn.linear"}  # of the first operand, and nothing of it transposed
 
@@ -59,7 +61,7 @@ def row_by_row(golden, arguments, inputs: list[Shards], numbers, which) -> list[
 
 def all_at_once(golden, arguments, inputs: list[Shards], numbers, which, name: str) -> list[Shards] | None:
     """By one call for all rows; None where it cannot be, or where there are too few rows for torch.vmap."""
-    alike = name in NUMBER_BY_NUMBER and len({len(shards.shape) for shards in inputs}) == 1
+    alike = name in OF_ONE_RANK and len({len(shards.shape) for shards in inputs}) == 1
     if not alike and (len(numbers) < MAPPED_FROM or golden in one_by_one):
         return None
     rows = [shards.rows(places) for shards, places in zip(inputs, zip(*numbers))]
@@ -128,8 +130,8 @@ def led_by_the_first(golden, arguments, inputs: list[Shards], numbers, which) ->
 
 
 def broadcast(golden, arguments, rows: list[tuple[torch.Tensor, int | None]]) -> tuple[torch.Tensor, ...]:
-    """The output of all rows, stacked, of a function that computes number by number."""
-    return (of_one_value_each(golden, arguments, [value for value, _ in rows]),)
+    """Each output of all rows, stacked, of a function that does not mind a dimension in front."""
+    return tuple(torch_tensors_in(of_one_value_each(golden, arguments, [value for value, _ in rows])))
 
 
 def mapped(golden, arguments, rows: list[tuple[torch.Tensor, int | None]]) -> tuple[torch.Tensor, ...] | None:
