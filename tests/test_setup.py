@@ -249,11 +249,18 @@ def test_heals(toy):
         assert toy.setup() == (0, "", []), damage.__name__
 
 
-def test_killed_midway(toy):
+def hit_after_sync(toy, signal: str) -> subprocess.Popen:
+    """A set-up that gets a signal when uv has done its work, as soon as it is known which process that is."""
     toy.bin.joinpath("uv").unlink()
-    toy.fake("uv", f'"{UV}" "$@"; [ "$1" != sync ] || kill -9 "$(cat "$HOME/pid")"; sleep 1')
+    hit = f'until [ -s "$HOME/pid" ]; do sleep 0.1; done; kill -{signal} "$(cat "$HOME/pid")"; sleep 1'
+    toy.fake("uv", f'"{UV}" "$@"; [ "$1" != sync ] || {{ {hit}; }}')
     process = toy.start()
     (toy.folder.parent / "pid").write_text(str(process.pid))
+    return process
+
+
+def test_killed_midway(toy):
+    process = hit_after_sync(toy, "9")
     process.communicate(timeout=60)
     assert process.returncode == -9 and not toy.stamp.exists()
     toy.bin.joinpath("uv").unlink()
@@ -285,10 +292,7 @@ def test_the_figure_is_left_out_where_others_write_too(grown, said):
 
 
 def test_ctrl_c_says_how_to_go_on(toy):
-    toy.bin.joinpath("uv").unlink()
-    toy.fake("uv", f'"{UV}" "$@"; [ "$1" != sync ] || kill -INT "$(cat "$HOME/pid")"; sleep 1')
-    process = toy.start()
-    (toy.folder.parent / "pid").write_text(str(process.pid))
+    process = hit_after_sync(toy, "INT")
     _, errors = process.communicate(timeout=60)
     assert process.returncode == 1 and not toy.stamp.exists()
     assert errors == "setup: interrupted. Run it again: what is downloaded is kept, and it goes on from there.\n"
