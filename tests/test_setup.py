@@ -89,7 +89,9 @@ class Toy:
             "stdin": subprocess.DEVNULL,
             "text": True,
         }
-        return subprocess.Popen(["tools/setup.sh"], cwd=self.folder, env=self.environment(**more), **pipes)
+        # Where these tests run in the background INT is ignored, and a shell cannot trap what was ignored when it began.
+        command = ["/usr/bin/env", "--default-signal=INT", "tools/setup.sh"]
+        return subprocess.Popen(command, cwd=self.folder, env=self.environment(**more), **pipes)
 
     def setup(self, **more: str) -> tuple[int, str, list[str]]:
         process = self.start(**more)
