@@ -89,7 +89,7 @@ class Toy:
             "stdin": subprocess.DEVNULL,
             "text": True,
         }
-        # Where these tests run in the background INT is ignored, and a shell cannot trap what was ignored when it began.
+        # Where these tests run in the background INT is ignored, and a shell cannot trap what it was born ignoring.
         command = ["/usr/bin/env", "--default-signal=INT", "tools/setup.sh"]
         return subprocess.Popen(command, cwd=self.folder, env=self.environment(**more), **pipes)
 
