@@ -15,7 +15,9 @@ import sys
 import threading
 
 # variables that torch, ttnn, diffusers and transformers import with
-AT_IMPORT = ("TTNN_", "TT_LOGGER", "OMP_", "GOMP_", "MKL_", "LOGURU_", "PYTHONPATH", "HF_", "TRANSFORMERS_", "DIFFUSERS_")
+AT_IMPORT = (
+    "TTNN_", "TT_LOGGER", "OMP_", "GOMP_", "MKL_", "LOGURU_", "PYTHONPATH", "HF_", "TRANSFORMERS_", "DIFFUSERS_",
+)  # fmt: skip
 
 _lock = threading.Lock()
 _ahead: dict[str, None] = {}  # modules that calls had to import, in their order

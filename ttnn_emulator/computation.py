@@ -3,6 +3,7 @@
 It holds none of ttnn's tensors, so that a trace can keep it and compute again after they are gone (traces.py).
 """
 
+import contextlib
 import copy
 import functools
 
@@ -20,6 +21,15 @@ from ttnn_emulator.wires import Mesh, Wires
 COMPARISON_HINTS = {"_ttnn_skip_comparison", "_ttnn_input_is_bfloat8_b"}
 
 strictly = functools.cache(strict)
+
+
+@contextlib.contextmanager
+def accepted(name: str):
+    """What fails in the block is the golden function's doing: ttnn has accepted the call. Raises RuntimeError."""
+    try:
+        yield
+    except Exception as error:
+        raise RuntimeError(f"ttnn accepted this call of {name}, but its golden function did not: {error}") from error
 
 
 class PerChip:

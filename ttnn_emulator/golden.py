@@ -19,6 +19,7 @@ from ttnn_emulator.arguments import looks, on_device, tensors_in
 from ttnn_emulator.computation import (
     OverMesh,
     PerChip,
+    accepted,
     arguments_of,
     in_one_precision,
     is_backward,
@@ -77,9 +78,13 @@ class Emulator:
         self.memory = Memory()
         self.within = Depth()  # of an op, which may call other ops: only the outermost is emulated
         self.listeners = []  # functions of (op, args, kwargs, result), called after each op
-        self.capturing = None  # the Trace that is being captured (traces.py)
         self._counted = {}  # what a call looks like -> what it sent, without values
         self._stand_ins = None  # id of an input -> what ttnn's preparation of golden arguments sees of it
+
+    @property
+    def capturing(self):
+        """The Trace that is being captured (traces.py)"""
+        return self.memory.capturing
 
     def call(self, op, *args, **kwargs):
         """Takes the place of the __call__ of ttnn's ops."""
@@ -165,21 +170,16 @@ class Emulator:
         shards |= {id(t): transfers.spread(transfers.host_values(t), where) for t in tensors if id(t) not in shards}
         in_place = any(shapes.get(t.buffer_unique_id()) == t.shape for t in on_chips)  # a view has another shape
         kept = [kept_as(tensor.dtype) for tensor in outputs]
-        try:
-            with torch.no_grad():
-                if getattr(op.golden_function, "over_mesh", False):
-                    compute = self.over_mesh(op, args, kwargs, shards, kept, where.device())
-                else:
-                    compute = self.per_chip(op, args, kwargs, shards, kept, len(where.device_coords()), in_place)
-                if self.capturing is None:
-                    self._store(outputs, compute(list(shards.values())))
-                else:
-                    self.capturing.note(name, compute, [inputs.get(key, part) for key, part in shards.items()], outputs)
-                padding.follow(self.memory, op, list(inputs.values()), before, on_chips, compute.of_one_value_each)
-        except Exception as error:  # the real op has already accepted these arguments
-            raise RuntimeError(
-                f"ttnn accepted this call of {name}, but its golden function did not: {error}"
-            ) from error
+        with accepted(name), torch.no_grad():
+            if getattr(op.golden_function, "over_mesh", False):
+                compute = self.over_mesh(op, args, kwargs, shards, kept, where.device())
+            else:
+                compute = self.per_chip(op, args, kwargs, shards, kept, len(where.device_coords()), in_place)
+            if self.capturing is None:
+                self._store(outputs, compute(list(shards.values())))
+            else:
+                self.capturing.note(name, compute, [inputs.get(key, part) for key, part in shards.items()], outputs)
+            padding.follow(self.memory, op, list(inputs.values()), before, on_chips, compute.of_one_value_each)
         return result
 
     def over_mesh(self, op, args, kwargs, shards, kept, device) -> OverMesh:

@@ -31,7 +31,7 @@ class Memory:
         self._shadows: dict[int, Shadow] = {}  # by buffer id
         self._at: dict[tuple, int] = {}  # place -> buffer id
         self._held, self._sweep_at = 0, SWEEP_BYTES  # bytes
-        self.capturing = False  # a trace: then what it makes has shapes and no values
+        self.capturing = None  # the trace that is being captured: then tensors have shapes and no values
 
     def read(self, tensor: ttnn.Tensor) -> Shards:
         """The values of a device tensor on the chips that it lies on, each in the tensor's own shape.
@@ -39,7 +39,7 @@ class Memory:
         Raises RuntimeError where they are not known: freed, of a closed mesh, made behind the emulator's back, or by a
         trace that has not been executed.
         """
-        if self.capturing:
+        if self.capturing is not None:
             return no_values(tensor)
         shadow = self._shadows.get(tensor.buffer_unique_id())
         if shadow is None and 0 in tuple(tensor.shape) and tensor.is_allocated():

@@ -16,6 +16,7 @@ import torch
 import ttnn
 
 from ttnn_emulator.arguments import on_device
+from ttnn_emulator.computation import accepted
 from ttnn_emulator.memory import Memory, as_shape, nothing, rounded
 from ttnn_emulator.shards import Shards
 
@@ -50,12 +51,8 @@ class Call:
     def values(self, inputs: list[Shards]) -> list[Shards]:
         """Raises RuntimeError where they are no values for the outputs that ttnn made."""
         wanted = [place and place.shape for place in self.outputs]
-        try:
+        with accepted(self.name):
             values = self.compute(inputs)
-        except Exception as error:
-            raise RuntimeError(
-                f"ttnn accepted this call of {self.name}, but its golden function did not: {error}"
-            ) from error
         got = [place and tuple(shards.shape) for place, shards in zip(self.outputs, values)]
         if len(values) != len(wanted) or got != wanted:
             raise RuntimeError(f"ttnn made tensors of shapes {wanted} in {self.name}, its golden function {got}")
@@ -140,8 +137,7 @@ class Traces:
         if self.emulator.capturing is not None:
             raise RuntimeError("A trace is being captured already. End it first: ttnn.end_trace_capture.")
         number, trace = next(self.numbers), Trace(self.emulator.memory)
-        self.emulator.capturing = self.captured[number] = trace
-        self.emulator.memory.capturing = True
+        self.emulator.memory.capturing = self.captured[number] = trace
         self.sent_before = len(self.emulator.wires.traffic.sent)
         return ttnn.MeshTraceId(number)
 
@@ -152,7 +148,7 @@ class Traces:
         sent = self.emulator.wires.traffic.sent
         trace.end(sent[self.sent_before :])
         del sent[self.sent_before :]
-        self.emulator.capturing, self.emulator.memory.capturing = None, False
+        self.emulator.memory.capturing = None
 
     def execute_trace(self, mesh_device, trace_id, *, cq_id=None, blocking=True):
         trace = self.captured.get(int(trace_id))

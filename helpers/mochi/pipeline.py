@@ -111,7 +111,8 @@ class Mochi(Parts):
         """For `with`: a function of latents and timestep, which gives the denoiser's output for each prompt."""
         if traced:
             return Traced(self.transformer, prompts)
-        return nullcontext(lambda *step: [self.transformer(step[0], prompt, step[1]) for prompt in prompts])
+        plain = lambda latents, timestep: [self.transformer(latents, prompt, timestep) for prompt in prompts]
+        return nullcontext(plain)
 
 
 def tell(callback, bar, step: int, latents: torch.Tensor) -> None:
