@@ -8,7 +8,8 @@ from helpers.collectives import all_gather, all_reduce, mesh_partition, reduce_s
 from helpers.mesh import run_on
 from helpers.tensors import shard
 from tests.test_traffic import ring_attention
-from ttnn_emulator import side_by_side
+from ttnn_emulator import attention, side_by_side
+from ttnn_emulator.shards import AT_ONCE_UP_TO, Shards
 from ttnn_emulator.side_by_side import on_lines
 
 
@@ -32,11 +33,12 @@ def exchanges(mesh):
 
 
 def line_by_line(mesh):
-    up_to, side_by_side.AT_ONCE_UP_TO = side_by_side.AT_ONCE_UP_TO, 0
+    up_to = AT_ONCE_UP_TO
+    side_by_side.AT_ONCE_UP_TO = attention.AT_ONCE_UP_TO = 0
     try:
         return exchanges(mesh)
     finally:
-        side_by_side.AT_ONCE_UP_TO = up_to
+        side_by_side.AT_ONCE_UP_TO = attention.AT_ONCE_UP_TO = up_to
 
 
 def both(mesh):
@@ -69,17 +71,38 @@ def shapes():
 def test_lines_that_hold_the_same_in_the_same_places_are_together(shapes):
     """Two lines of two chips that hold different things, one of them twice, and one whose chips hold the same."""
     a, b, c, d, e = (torch.randn(3, 5) for _ in range(5))
-    held = [[[a, b]], [[c, d]], [[a, b]], [[e, e]]]
-    done = on_lines(shapes, lambda lead: lead, held)
-    assert shapes.met == [[(2, 3, 5)] * 2, [(3, 5)] * 2] and [line for line, _ in done] == [1, 1, 1, 0]
-    for (_, values), [(first, second)] in zip(done, held):
-        assert torch.equal(values[0][0], first + 1) and torch.equal(values[1][1], second)
-        assert values[0][0] is values[1][0], "what is one object for a line stays one"
-    assert done[0] is done[2]
+    held, lines = Shards.of([a, c, a, e, b, d, b, e]), ((0, 4), (1, 5), (2, 6), (3, 7))
+    (one, same), worked = on_lines(shapes, lambda lead: lead, lines, [held])
+    assert shapes.met == [[(2, 3, 5)] * 2, [(3, 5)] * 2] and dict(worked) == dict(zip(lines, [1, 1, 1, 0]))
+    for first, second in lines:
+        assert torch.equal(one[first], held[first] + 1) and torch.equal(same[second], held[second])
+        assert one.which[first] == one.which[second], "what is one object for a line stays one"
+    assert one.which == (0, 1, 0, 2) * 2 and same.which == (0, 1, 0, 2, 3, 4, 3, 2)
+
+
+@pytest.mark.parametrize("lines", [((0, 1, 2), (3, 4, 5)), ((0, 3), (1, 4), (2, 5))])
+def test_what_all_lines_give_is_one_stack_in_the_order_of_the_chips(shapes, lines):
+    held = Shards.of([torch.randn(3, 5) for _ in range(6)])
+    (one, same), _ = on_lines(shapes, lambda lead: lead, lines, [held])
+    assert same.which == tuple(range(6)) and torch.equal(same.stack, held.stack)
+    assert one.stack.shape == (len(lines), 3, 5), "once for each line"
+    for number, line in enumerate(lines):
+        assert {one.which[chip] for chip in line} == {number} and torch.equal(one.stack[number], held[line[0]] + 1)
+
+
+def test_an_argument_that_is_the_same_for_all_lines(shapes):
+    """And one whose values lie in no order: neither is a view of all."""
+    values = [torch.randn(3, 5) for _ in range(4)]
+    one, mixed = Shards.of([values[0]] * 4), Shards(values, (2, 0, 1, 3))
+    add = lambda line, *held: [x + 2 * y for x, y in zip(*held)]
+    total, _ = on_lines(add, lambda lead: lead, ((0, 1), (2, 3)), [one, mixed])
+    for got, x, y in zip(total, one, mixed):
+        assert torch.equal(got, x + 2 * y)
 
 
 def test_large_tensors_go_line_by_line(shapes, monkeypatch):
     monkeypatch.setattr(side_by_side, "AT_ONCE_UP_TO", 14)
-    held = [[[torch.randn(3, 5), torch.randn(3, 5)]] for _ in range(3)]
-    on_lines(shapes, lambda lead: lead, held)
+    held = Shards.of([torch.randn(3, 5) for _ in range(6)])
+    (one, same), _ = on_lines(shapes, lambda lead: lead, ((0, 1), (2, 3), (4, 5)), [held])
     assert shapes.met == [[(3, 5)] * 2] * 3
+    assert torch.equal(one[5], held[4] + 1) and all(map(torch.equal, same, held))

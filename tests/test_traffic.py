@@ -211,21 +211,30 @@ def test_a_ring_without_a_wire_is_a_line(mesh, x):
 
 def test_blocks_are_met_in_the_order_of_the_hops(mesh, monkeypatch):
     """And a hop that is lost on the way spoils what the op gives."""
-    met, attended = collections.Counter(), attention.attended
+    orders, met = collections.Counter(), attention.met
 
-    def noting(query, keys, values, *joint, **options):
-        met[tuple(keys)] += 1
-        return attended(query, keys, values, *joint, **options)
+    def noting(keys, *others):
+        orders[tuple(keys)] += 1
+        return met(keys, *others)
 
-    monkeypatch.setattr(attention, "attended", noting)
+    monkeypatch.setattr(attention, "met", noting)
     ring_attention(mesh)
-    assert met == dict.fromkeys([
+    assert orders == dict.fromkeys([
         (0, 1, 2, 3, 4, 5, 6, 7), (1, 2, 0, 3, 4, 5, 6, 7), (2, 3, 1, 4, 0, 5, 6, 7), (3, 4, 2, 5, 1, 6, 0, 7),
         (4, 5, 3, 6, 2, 7, 1, 0), (5, 6, 4, 7, 3, 2, 1, 0), (6, 7, 5, 4, 3, 2, 1, 0), (7, 6, 5, 4, 3, 2, 1, 0),
     ], 1)  # fmt: skip
     # Once each: the four lines go side by side.
     monkeypatch.setattr(Line, "hand", lost(Line.hand, 4, FORWARD))
     assert ring_attention(mesh).isnan().any()
+
+
+def test_a_chip_attends_to_joint_keys_with_the_last_chips_block_and_to_no_padding():
+    keys, values = ({place: torch.randn(2, 5, 3) for place in (1, 2, 0)} for _ in "kv")
+    joint = torch.randn(2, 4, 3), torch.randn(2, 4, 3)
+    blocks = attention.met(keys, values, joint, 12)
+    wanted = [(keys[1], values[1], 5), (keys[2], values[2], 2), (*joint, 4), (keys[0], values[0], 5)]
+    for (key, value, rows), (*pair, length) in zip(blocks, wanted, strict=True):
+        assert key is pair[0] and value is pair[1] and rows == length
 
 
 def ring_attention(mesh):
@@ -338,11 +347,11 @@ def test_chips_that_are_no_neighbours_are_reached_over_others():
 def test_a_chip_that_ttnn_places_elsewhere_is_counted_there():
     """Its word on where chips are counts from then on, for what has been counted before too."""
     wires = Wires(find_system("galaxy"))
-    crossed = collections.Counter({(0, 1): 5})
-    assert wires.links(crossed) == {((0, 0), (0, 1)): 5}
+    chips, crossed = (9, 0, 1), (((1, 2), (((0, 1), 5),)),)
+    assert wires.links(chips, crossed) == {((0, 0), (0, 1)): 5}
     upside_down = SimpleNamespace(shape=(4, 8), get_device_id=lambda coord: (3 - coord[0]) * 8 + coord[1])
     wires.chips_of(upside_down)
-    assert wires.links(crossed) == {((3, 0), (3, 1)): 5}
+    assert wires.links(chips, crossed) == {((3, 0), (3, 1)): 5}
 
 
 @pytest.mark.parametrize("dtype", BYTES)
@@ -357,4 +366,4 @@ def test_halves_lie_between_tiles():
     assert middle((1, 1, 96, 64), tile) == (-1, 32)  # two tiles go before three
     assert middle((1, 1, 96, 32), tile) == (-2, 32) and middle((1, 1, 20, 30), tile) is None
     assert middle((1, 1, 20, 30), row) == (-2, 10) and middle((70,), tile) == (-1, 32)
-    assert lines((2, 3), 0) == [[0, 3], [1, 4], [2, 5]] and lines((2, 3), 1) == [[0, 1, 2], [3, 4, 5]]
+    assert lines((2, 3), 0) == ((0, 3), (1, 4), (2, 5)) and lines((2, 3), 1) == ((0, 1, 2), (3, 4, 5))

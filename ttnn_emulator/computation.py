@@ -61,10 +61,11 @@ class OverMesh:
     def __call__(self, inputs: list[Shards]) -> list[Shards]:
         mesh = copy.copy(self.mesh)
         mesh.steps = []
-        args, kwargs = self.arguments([list(shards) for shards in in_one_precision(inputs, self.outputs)])
+        args, kwargs = self.arguments(in_one_precision(inputs, self.outputs))
         result = self.golden(*args, mesh=mesh, **kwargs)
-        self.wires.record(self.name, self.first, mesh.steps)
-        return [Shards.of(values) for values in (result if isinstance(result, tuple) else (result,))]
+        self.wires.record(self.name, self.first, mesh.chips, mesh.steps)
+        outputs = result if isinstance(result, tuple) else (result,)
+        return [values if isinstance(values, Shards) else Shards.of(values) for values in outputs]
 
 
 def arguments_of(args, kwargs, number_of: dict):

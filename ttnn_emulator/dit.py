@@ -9,10 +9,11 @@ import torch
 import torch.nn.functional as F
 import ttnn
 
-from ttnn_emulator.exchange import Shards, from_end, gathered, golden_over_mesh, scattered
+from ttnn_emulator.exchange import from_end, gathered, golden_over_mesh, scattered
 from ttnn_emulator.hops import BACKWARD, FORWARD, unwritten
 from ttnn_emulator.memory import TILE
 from ttnn_emulator.ops import golden_of, rotary_embedding_llama
+from ttnn_emulator.shards import Shards
 
 ACTIVATIONS = {"SILU": F.silu, "GELU": F.gelu, "RELU": F.relu, "SIGMOID": torch.sigmoid, "TANH": torch.tanh}
 
@@ -150,7 +151,7 @@ def all_gather_minimal_matmul_async(
     input_tensor: Shards, weight_tensor: Shards, bias_tensor: Shards | None = None, *, mesh, cluster_axis=None,
     fused_activation=None, chunks=1, fuse_swiglu=False, scalar=None, addcmul_input_tensor1: Shards | None = None,
     addcmul_input_tensor2: Shards | None = None, topology=None,
-) -> tuple[Shards, ...]:  # fmt: skip
+) -> tuple[list[torch.Tensor], ...]:  # fmt: skip
     """Rows are first joined along a line of chips; then each chip multiplies by its own columns of W."""
     chips = len(weight_tensor)
     whole = gathered(input_tensor, mesh, -1, mesh.the_axis(cluster_axis), topology)
@@ -169,16 +170,16 @@ def minimal_matmul_strided_reduce_scatter_async(
     input_tensor: Shards, weight_tensor: Shards, dim, *semaphores_and_places, mesh, cluster_axis=None,
     bias: Shards | None = None, fused_activation=None, fused_ternary_scalar=None,
     addcmul_input_tensor1: Shards | None = None, addcmul_input_tensor2: Shards | None = None, topology=None,
-) -> tuple[Shards, Shards]:  # fmt: skip
+) -> tuple[list[torch.Tensor], Shards | list[torch.Tensor]]:  # fmt: skip
     """(each chip's product, the part along dim that it keeps of the sum over its line); the input may be two"""
     chips = len(weight_tensor)
-    if isinstance(input_tensor[0], list):
+    if isinstance(input_tensor, list):
         input_tensor = list(zip(*input_tensor))  # both parts of each chip
     products = [
         product(x, weight, b, fused_activation)
         for x, weight, b in zip(input_tensor, weight_tensor, by_chip(bias, chips))
     ]
-    kept = scattered(products, mesh, dim, mesh.the_axis(cluster_axis), topology)
+    kept = scattered(Shards.of(products), mesh, dim, mesh.the_axis(cluster_axis), topology)
     if addcmul_input_tensor1 is not None:
         kept = [
             gated(y, fused_ternary_scalar, *pair)

@@ -1,8 +1,8 @@
 """Ops in which chips exchange data: golden functions that see the shards of all chips at once.
 
-Each takes the op's own arguments with every device tensor replaced by the list of its shards, one per chip row by
-row, and the mesh (wires.py), over whose lines it hands them on; it returns such a list (a tuple of lists for several
-outputs). ttnn's own golden functions for these ops work on composed tensors, so they are replaced too.
+Each takes the op's own arguments with every device tensor replaced by its Shards, one per chip row by row, and the
+mesh (wires.py), over whose lines it hands them on; it returns Shards, or a list of one tensor per chip (a tuple of them
+for several outputs). ttnn's own golden functions for these ops work on composed tensors, so they are replaced too.
 
 Which way an op's host code takes is what ttnn 0.81.1 does: its source lies in the wheel (ttnn/cpp/ttnn/operations/ccl),
 and a capture of a call (ttnn.graph) names the parts that it is made of. What the wheel lacks is as if it were still
@@ -16,9 +16,9 @@ import torch
 import ttnn
 
 from ttnn_emulator.hops import BACKWARD, FORWARD, unwritten
+from ttnn_emulator.shards import Shards
 from ttnn_emulator.wires import TILE, Mesh
 
-Shards = list[torch.Tensor]
 LINE = ttnn.Topology.Linear
 
 
@@ -61,7 +61,7 @@ def topology_in(args):
 
 def gathered(held: Shards, mesh: Mesh, dim: int, axis: int, topology) -> Shards:
     """Every chip ends with the shards of its line, joined along dim."""
-    shape, storage, dim = held[0].shape, {}, from_end(dim, held)
+    shape, storage, dim = held.shape, {}, from_end(dim, held)
     if mesh.layout == ttnn.TILE_LAYOUT and is_padded(shape, dim):
         topology = LINE
         storage = {"dtype": ttnn.bfloat16} if mesh.dtype == ttnn.bfloat8_b else {}
@@ -74,7 +74,8 @@ def gathered(held: Shards, mesh: Mesh, dim: int, axis: int, topology) -> Shards:
 
 def from_end(dim: int, held: Shards) -> int:
     """A dimension of a chip's tensor counted from its end, so that lines can lie side by side in front (wires.py)."""
-    return dim % held[0].ndim - held[0].ndim
+    rank = len(held.shape)
+    return dim % rank - rank
 
 
 def is_padded(shape, dim: int) -> bool:
@@ -145,7 +146,7 @@ def all_reduce(input_tensor: Shards, *, mesh, cluster_axis=None, topology=None) 
 
 
 def reduced(held: Shards, mesh: Mesh, axis: int, topology) -> Shards:
-    dim = dimension_to_cut(held[0].shape, mesh.shape[axis], mesh.layout)
+    dim = dimension_to_cut(held.shape, mesh.shape[axis], mesh.layout)
     if dim is not None:
         return gathered(scattered(held, mesh, dim, axis, topology), mesh, dim, axis, None)
 
@@ -167,7 +168,7 @@ def dimension_to_cut(shape, chips: int, layout) -> int | None:
 
 
 @golden_over_mesh(ttnn.mesh_partition)
-def mesh_partition(input_tensor: Shards, dim, cluster_axis=None, *, mesh) -> Shards:
+def mesh_partition(input_tensor: Shards, dim, cluster_axis=None, *, mesh) -> Shards | list[torch.Tensor]:
     """Every chip keeps its own part, along dim, of what it holds. Nothing is sent."""
     if cluster_axis is None:
         return [shard.chunk(len(input_tensor), dim)[place] for place, shard in enumerate(input_tensor)]
@@ -192,15 +193,14 @@ def routes_of(line, blocks: dict[int, torch.Tensor]):
 
 
 @golden_over_mesh(ttnn.broadcast)
-def broadcast(input_tensor: Shards, sender_coord, *, mesh, cluster_axis=None, topology=LINE) -> Shards:
+def broadcast(input_tensor: Shards, sender_coord, *, mesh, cluster_axis=None, topology=LINE) -> list[torch.Tensor]:
     """The sender's shard on every chip of the sender's line; the other lines keep what they have."""
     row, column = tuple(sender_coord)
     sender, axis = row * mesh.shape[1] + column, mesh.the_axis(cluster_axis)
     chips = next(chips for chips in mesh.lines(axis) if sender in chips)
     line, place = mesh.line(axis, mesh.goes_around(axis, topology)), chips.index(sender)
     got = line.relay(routes_of(line, {place: input_tensor[sender]}), input_tensor[sender].shape)
-    mesh.begin(axis, line.closed)
-    mesh.count(chips, line)
+    mesh.note(axis, line.closed, [(chips, line)])
     reached = {chip: of_chip[place] for chip, of_chip in zip(chips, got)}
     return [reached.get(chip, shard) for chip, shard in enumerate(input_tensor)]
 
@@ -213,8 +213,7 @@ def all_broadcast(input_tensor: Shards, *, mesh, cluster_axis=None, topology=LIN
     def spread(line, shards):
         return [in_order(got) for got in line.relay(routes_of(line, dict(enumerate(shards))), shards[0].shape)]
 
-    rows = mesh.along(axis, mesh.goes_around(axis, topology), spread, input_tensor)
-    return tuple(map(list, zip(*rows)))
+    return mesh.along(axis, mesh.goes_around(axis, topology), spread, input_tensor)
 
 
 # Halos
@@ -236,7 +235,7 @@ def neighbor_pad(
     return shards
 
 
-def with_edges(line, held: Shards, dim: int, widths: tuple[int, int], padding_mode: str) -> Shards:
+def with_edges(line, held, dim: int, widths: tuple[int, int], padding_mode: str) -> list[torch.Tensor]:
     """Each chip's last slices go forward, to stand before the next chip's, and its first ones backward."""
     grown, last = [[x] for x in held], line.length - 1
     for way, width, end in ((FORWARD, widths[0], 0), (BACKWARD, widths[1], last)):

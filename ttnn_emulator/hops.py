@@ -106,8 +106,8 @@ class Line:
         parts = {whose: [] for whose, _ in here}
         for number, (_, blocks) in enumerate(routes):
             for whose, block in blocks.items():
-                got = here[whose, number] if (whose, number) in here else unwritten(block)
-                parts.setdefault(whose, []).append(got)
+                got = here.get((whose, number))
+                parts.setdefault(whose, []).append(unwritten(block) if got is None else got)
         return {whose: self.joined(of_it, shape) for whose, of_it in parts.items()}
 
     # Sums

@@ -55,10 +55,7 @@ class Memory:
         if len(coords) < len(shards.which):  # one of ttnn.get_device_tensors
             value_at = dict(zip(map(tuple, shadow.coords or ttnn.MeshCoordinateRange(shadow.device.shape)), shards))
             shards = Shards.of([value_at[tuple(coord)] for coord in coords])
-        if shape == shards.shape:
-            return shards
-        padded = tuple(tensor.padded_shape)
-        return shards.map(lambda value: as_shape(value, tuple(shape), padded))  # a view of another shape
+        return shards if shape == shards.shape else as_shape(shards, tuple(shape), tuple(tensor.padded_shape))
 
     def holds(self, tensor: ttnn.Tensor) -> bool:
         """Whether the values of a device tensor are known: its own, or those of the buffer that it is a view of."""
@@ -169,18 +166,19 @@ def unknown_values(tensor: ttnn.Tensor) -> str:
     )
 
 
-def as_shape(value: torch.Tensor, shape: tuple[int, ...], padded: tuple[int, ...]) -> torch.Tensor:
-    """What a view of a shape, and with that a padded shape, sees of a value"""
-    if tuple(value.shape) == shape:
-        return value
-    if padded == in_tiles(value.shape) and all(new <= old for new, old in zip(shape, value.shape)):
-        return value[tuple(map(slice, shape))]  # the same tiles, of which less counts as data
-    if value.numel() != math.prod(shape):
+def as_shape(shards: Shards, shape: tuple[int, ...], padded: tuple[int, ...]) -> Shards:
+    """What a view of a shape, and with that a padded shape, sees of values"""
+    held = tuple(shards.shape)
+    if held == shape:
+        return shards
+    if padded == in_tiles(held) and all(new <= old for new, old in zip(shape, held)):
+        return shards.cut(shape)  # the same tiles, of which less counts as data
+    if math.prod(held) != math.prod(shape):
         raise RuntimeError(
-            f"This tensor of shape {shape} looks at a buffer written with shape {tuple(value.shape)}, padding "
-            "included. The emulated mesh keeps no padding: use ttnn.reshape, ttnn.slice or ttnn.pad instead."
+            f"This tensor of shape {shape} looks at a buffer written with shape {held}, padding included. The emulated "
+            "mesh keeps no padding: use ttnn.reshape, ttnn.slice or ttnn.pad instead."
         )
-    return value.reshape(shape)
+    return shards.reshaped(shape)
 
 
 def in_tiles(shape) -> tuple[int, ...]:

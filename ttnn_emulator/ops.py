@@ -9,6 +9,7 @@ import math
 import torch
 import torch.nn.functional as F
 import ttnn
+from ttnn.operations import binary
 
 from ttnn_emulator.options import seeded, strict
 
@@ -121,6 +122,17 @@ def rotate_half(input_tensor):
     first, second = input_tensor.chunk(2, -1)
     return torch.cat([-second, first], -1)
 
+
+def without_activations(theirs):
+    """Of ttnn's binary ops: it makes a table of all activations each time, which takes longer than many a product."""
+
+    def apply_activations(tensor, activations, *others):
+        return theirs(tensor, activations, *others) if activations else tensor
+
+    return apply_activations
+
+
+binary.apply_activations = without_activations(binary.apply_activations)
 
 # ttnn's own golden functions of the following ops do not do all that the ops do.
 

@@ -69,18 +69,38 @@ class Shards:
         """One value per chip"""
         return map(self.distinct.__getitem__, self.which)
 
+    def __len__(self) -> int:
+        return len(self.which)
+
+    def __getitem__(self, chip: int) -> torch.Tensor:
+        return self.distinct[self.which[chip]]
+
+    def some(self, numbers: tuple[int, ...]) -> torch.Tensor:
+        """Distinct values, one behind the other; a view of all where they are evenly spaced."""
+        some = self.stack[index(numbers)]
+        return some if len(some) == len(numbers) else some.expand(len(numbers), *self.shape)
+
     def rows(self, places: tuple[int, ...]) -> tuple[torch.Tensor, int | None]:
         """For torch.vmap: values in this order and the dimension in which they lie; None where all rows have the same.
 
         places: of each row's value in `distinct`
         """
-        if len(set(places)) == 1:
-            return self.distinct[places[0]], None
-        in_order = places == tuple(range(len(self.stack)))
-        return self.stack if in_order else self.stack[index(places)], 0
+        return (self.distinct[places[0]], None) if len(set(places)) == 1 else (self.some(places), 0)
 
     def map(self, function: Callable[[torch.Tensor], torch.Tensor]) -> "Shards":
         return Shards([function(value) for value in self.distinct], self.which)
+
+    def reshaped(self, shape: tuple[int, ...]) -> "Shards":
+        if self._stack is None:
+            return self.map(lambda value: value.reshape(shape))
+        return Shards(None, self.which, self._stack.reshape(len(self._stack), *shape))
+
+    def cut(self, shape: tuple[int, ...]) -> "Shards":
+        """What lies at the beginning of every dimension"""
+        part = (..., *map(slice, shape))
+        if self._stack is None:
+            return self.map(lambda value: value[part])
+        return Shards(None, self.which, self._stack[part])
 
     def elementwise(self, function: Callable[[torch.Tensor], torch.Tensor]) -> "Shards":
         """For a function that does the same to each number, whatever the shape it stands in."""
@@ -90,5 +110,12 @@ class Shards:
 
 
 @functools.lru_cache(1024)
-def index(places: tuple[int, ...]) -> torch.Tensor:
-    return torch.tensor(places)
+def index(numbers: tuple[int, ...]) -> slice | torch.Tensor:
+    """What takes these out of a stack. Where all are the same it takes that one."""
+    first = numbers[0]
+    if len(set(numbers)) == 1:
+        return slice(first, first + 1)
+    step = numbers[1] - first
+    if step > 0 and numbers == tuple(range(first, first + step * len(numbers), step)):
+        return slice(first, numbers[-1] + 1, step)
+    return torch.tensor(numbers)

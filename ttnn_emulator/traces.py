@@ -81,8 +81,7 @@ class Trace:
         """A view of the same buffer is read there. One of another is a copy."""
         if on_device(view) and view.buffer_unique_id() != tensor.buffer_unique_id():
             shape = tuple(view.shape)
-            reshape = lambda inputs: [inputs[0].map(lambda value: value.reshape(shape))]
-            self.note("ttnn.reshape", reshape, [tensor], [view])
+            self.note("ttnn.reshape", lambda inputs: [inputs[0].reshaped(shape)], [tensor], [view])
 
     def end(self, sent: list) -> None:
         """sent: what would have crossed wires during the capture, in a dry run"""
@@ -121,9 +120,7 @@ class Trace:
         if shards is None or shards.is_meta:
             why = "has been freed" if shards is None else "another trace has not made yet"
             raise RuntimeError(f"This trace reads a tensor of shape {part.shape} that {why}.")
-        if tuple(shards.shape) == part.shape:
-            return shards
-        return shards.map(lambda value: as_shape(value, part.shape, part.padded))
+        return as_shape(shards, part.shape, part.padded)
 
 
 class Traces:

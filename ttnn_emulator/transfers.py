@@ -92,8 +92,7 @@ def reshaped(memory, real, input_tensor, *args, **kwargs):
     if memory.holds(result):
         memory.read(result)
     else:
-        shape = tuple(result.shape)
-        memory.write(result, memory.read(input_tensor).map(lambda value: value.reshape(shape)))
+        memory.write(result, memory.read(input_tensor).reshaped(tuple(result.shape)))
     return result
 
 

@@ -16,6 +16,7 @@ import ttnn
 from ttnn_emulator import cluster
 from ttnn_emulator.hops import Line
 from ttnn_emulator.memory import TILE
+from ttnn_emulator.shards import Shards
 from ttnn_emulator.side_by_side import on_lines
 from ttnn_emulator.systems import System
 from ttnn_emulator.traffic import Link, Sent, Traffic
@@ -31,6 +32,8 @@ BYTES = {
     ttnn.uint32: 4,
     ttnn.int32: 4,
 }
+# For each line, as numbers of chips: (place, neighbour's place) and the bytes that were handed on there, each once.
+Crossed = tuple[tuple[tuple[int, ...], tuple[tuple[tuple[int, int], int], ...]], ...]
 fabrics = ttnn.FabricConfig
 RINGS = {  # fabric -> the axes along which it goes around where a wire closes them
     fabrics.FABRIC_1D_RING: (0, 1),
@@ -75,31 +78,32 @@ class Wires:
             end = came_from[end]
         return way[::-1]
 
-    def chips_of(self, device: ttnn.MeshDevice) -> list[int]:
+    def chips_of(self, device: ttnn.MeshDevice) -> tuple[int, ...]:
         """The chips of a device, row by row."""
         coords = list(itertools.product(*map(range, device.shape)))
-        chips = [device.get_device_id(ttnn.MeshCoordinate(*coord)) for coord in coords]
+        chips = tuple(device.get_device_id(ttnn.MeshCoordinate(*coord)) for coord in coords)
         if tuple(device.shape) == self.system.mesh:  # ttnn's word on where chips are counts more than our numbering
             places = self.places | dict(zip(chips, coords))
             if places != self.places:
                 self.places, self._links = places, {}
         return chips
 
-    def record(self, op: str, shape, steps: list[tuple[int, bool, Counter]]) -> None:
-        """Notes a call. steps: (axis, whether around rings, (chip, chip) -> bytes); one note for each axis in turn."""
+    def record(self, op: str, shape, chips: tuple[int, ...], steps: list[tuple[int, bool, Crossed]]) -> None:
+        """Notes a call, once for each axis. chips: its device's; steps: (axis, whether around rings, what crossed)."""
         names = {index: name for name, index in self.system.axes.items()}
         for (axis, ring), same in itertools.groupby(steps, key=lambda step: step[:2]):
-            links = tuple(self.links(crossed) for _, _, crossed in same)
+            links = tuple(self.links(chips, crossed) for _, _, crossed in same)
             self.traffic.sent.append(Sent(op, names[axis], ring, tuple(shape), links))
 
-    def links(self, crossed: Counter) -> dict[Link, int]:
-        """From chips to their places in the system. Where no wire joins two chips, over others between them."""
-        key = frozenset(crossed.items())
+    def links(self, chips: tuple[int, ...], crossed: Crossed) -> dict[Link, int]:
+        """By chips' places in the system. Where no wire joins two chips, over others between them."""
+        key = chips, crossed
         if key not in self._links:
             found = Counter()
-            for (start, end), size in crossed.items():
-                for one, other in self.path(start, end):
-                    found[self.places[one], self.places[other]] += size
+            for line, handed in crossed:
+                for (start, end), size in handed:
+                    for one, other in self.path(chips[line[start]], chips[line[end]]):
+                        found[self.places[one], self.places[other]] += size
             self._links[key] = dict(found)
         return self._links[key]
 
@@ -111,7 +115,7 @@ class Mesh:
         """dtype, layout: of what is sent, unless the call says otherwise"""
         self.wires, self.shape, self.chips = wires, tuple(device.shape), wires.chips_of(device)
         self.dtype, self.layout = dtype, layout
-        self.steps = []  # what was sent: (axis, whether around rings, (chip, chip) -> bytes)
+        self.steps = []  # what was sent: (axis, whether around rings, what crossed)
 
     @property
     def by_turns(self) -> list[int]:
@@ -137,7 +141,7 @@ class Mesh:
         ends = [(line[0], line[-1]) for line in self.lines(axis)]
         return asked and self.shape[axis] > 2 and all(self.wires.wired(self.chips[a], self.chips[b]) for a, b in ends)
 
-    def lines(self, axis: int) -> list[list[int]]:
+    def lines(self, axis: int) -> tuple[tuple[int, ...], ...]:
         """The lines of chips along an axis, by the chips' numbers in the device, row by row."""
         return lines(self.shape, axis)
 
@@ -147,35 +151,27 @@ class Mesh:
         size, halve = sizes(dtype, layout), lambda shape: middle(shape[lead:], layout)
         return Line(self.shape[axis], ring, lambda shape: size(shape[lead:]), halve)
 
-    def along(self, axis: int, ring: bool, function, *held: list[torch.Tensor], **storage) -> list:
+    def along(self, axis: int, ring: bool, function, *held: Shards, **storage) -> Shards | tuple[Shards, ...]:
         """For each chip what function(line, its chips' tensors, ...) gives it; lines that hold the same do it once.
 
         function counts dimensions from the end: small tensors of several lines come side by side (side_by_side.py).
         """
-        results, lines = [None] * len(self.chips), self.lines(axis)
-        self.begin(axis, ring)
-        of_lines = [[[tensors[chip] for chip in chips] for tensors in held] for chips in lines]
-        done = on_lines(function, lambda lead: self.line(axis, ring, lead=lead, **storage), of_lines)
-        for chips, (line, values) in zip(lines, done, strict=True):
-            self.count(chips, line)
-            for chip, value in zip(chips, values, strict=True):
-                results[chip] = value
+        new_line = lambda lead: self.line(axis, ring, lead=lead, **storage)
+        results, worked = on_lines(function, new_line, self.lines(axis), held)
+        self.note(axis, ring, worked)
         return results
 
-    def begin(self, axis: int, ring: bool) -> None:
-        self.steps.append((axis, ring, Counter()))
-
-    def count(self, chips: list[int], line: Line) -> None:
-        """Adds to the step what a line has handed on, for the chips that it stands for."""
-        for (start, end), size in line.crossed.items():
-            self.steps[-1][2][self.chips[chips[start]], self.chips[chips[end]]] += size
+    def note(self, axis: int, ring: bool, worked: list[tuple[tuple[int, ...], Line]]) -> None:
+        """What Lines have handed on, for the chips that they worked for."""
+        crossed = {id(line): tuple(line.crossed.items()) for _, line in worked}
+        self.steps.append((axis, ring, tuple((chips, crossed[id(line)]) for chips, line in worked)))
 
 
 @functools.lru_cache(256)
-def lines(shape: tuple[int, ...], axis: int) -> list[list[int]]:
+def lines(shape: tuple[int, ...], axis: int) -> tuple[tuple[int, ...], ...]:
     """The numbers 0, 1, ... of a grid in lines along an axis."""
     grid = torch.arange(math.prod(shape)).reshape(shape)
-    return grid.movedim(axis, -1).reshape(-1, shape[axis]).tolist()
+    return tuple(map(tuple, grid.movedim(axis, -1).reshape(-1, shape[axis]).tolist()))
 
 
 @functools.cache

@@ -8,6 +8,7 @@ training.stills.train.
 import argparse
 import json
 import math
+import re
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -16,6 +17,7 @@ import torch
 from diffusers import AutoencoderKL, SD3Transformer2DModel
 from transformers import CLIPTextModelWithProjection, T5EncoderModel
 
+from helpers.world.scenes import SCENES
 from training.export import finished, learned_on, loaded, outcome, write_json
 from training.loop import Place
 from training.stills.frames import encode_frames
@@ -111,6 +113,14 @@ def learn_on(place: Place, config: dict, folder: Path, before: dict, out: Path) 
     return done
 
 
+def how_often(word: str) -> tuple[str, float]:
+    """"sun=9" -> ("sun", 9.0). Raises argparse's error for what is no scene or no number above 0."""
+    scene, _, number = word.partition("=")
+    if scene not in SCENES or not re.fullmatch(r"\d+(\.\d+)?", number) or not float(number):
+        raise argparse.ArgumentTypeError(f"{word!r} is not scene=times, times above 0; scenes: {', '.join(SCENES)}")
+    return scene, float(number)
+
+
 def main(arguments=None) -> int:
     parser = argparse.ArgumentParser(prog="python -m training.stills.again", description=__doc__)
     parser.add_argument("folder", type=Path, help="the finished diffusers folder to start from")
@@ -119,6 +129,8 @@ def main(arguments=None) -> int:
     parser.add_argument("--clips", type=int, default=3000, help="that it learns from")
     parser.add_argument("--blocks", type=int, help="of the transformer; new ones change nothing until they learn")
     parser.add_argument("--patch", type=int, help="latents a side of a token; 1 takes patches apart")
+    parser.add_argument("--often", nargs="+", type=how_often, default=[], metavar="SCENE=TIMES",
+                        help="how many times as often as others a scene is drawn")  # fmt: skip
     parser.add_argument("--preset", default="default", help="default or smoke: the sizes that the folder has")
     parser.add_argument("--run", default="runs/stills-again", type=Path, help="folder of checkpoints and latents")
     parser.add_argument("--out", type=Path, help="the diffusers folder to write; default: the one it starts from")
@@ -138,6 +150,7 @@ def main(arguments=None) -> int:
     }
     config["latents"]["clips"] = options.clips
     config["transformer_training"] |= {"steps": None, "minutes": options.minutes, "muon": 0.015}  # it has learned
+    config["transformer_training"]["often"] |= dict(options.often)
     place = Place(options.run, deadline=time.time() + options.stop_after * 60)
     done = learn_on(place, config, options.folder, before, options.out or options.folder)
     print(outcome(done))
