@@ -369,6 +369,24 @@ def test_hard_scenes_are_drawn_more_often(smoke):
     assert balls[drawn[:, 0]].float().mean().item() == pytest.approx(more.item(), abs=0.03)
 
 
+def test_how_often_is_asked_for(smoke, tmp_path, monkeypatch):
+    """What is asked for takes the place of the usual, scene by scene."""
+    asked = []
+    monkeypatch.setattr(again, "learn_on", lambda place, config, *others: asked.append(config) or True)
+    options = [str(smoke[1]), "--preset", "smoke", "--run", str(tmp_path / "run")]
+    assert again.main([*options, "--often", "sun=9", "car=1.5"]) == again.main(options) == 0
+    changed, usual = (config["transformer_training"]["often"] for config in asked)
+    assert changed == usual | {"sun": 9.0, "car": 1.5} and usual["sun"] == 3.0 and "car" not in usual
+
+
+@pytest.mark.parametrize("word", ["moon=2", "sun", "sun=0", "sun=-1", "sun=often", "sun=2=3", "=2"])
+def test_what_is_no_scene_or_no_number_is_refused(smoke, word, capsys):
+    with pytest.raises(SystemExit):
+        again.main([str(smoke[1]), "--often", "ball=2", word])
+    said = capsys.readouterr().err
+    assert f"{word!r} is not scene=times, times above 0; scenes: butterfly, ball" in said
+
+
 def test_a_finished_folder_loses_no_block(smoke, tmp_path, capsys):
     _, folder, _ = smoke
     with pytest.raises(SystemExit):
