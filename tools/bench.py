@@ -179,7 +179,7 @@ def miniature(mesh) -> list[tuple]:
             weights = random_miniature(folder)
         return [
             ("a clip of the miniature on Galaxy, over diffusers", clip(mesh, weights), 5, "x"),
-            ("the same, traced", clip(mesh, weights, traced=True), 2.5, "x"),
+            ("the same, traced", clip(mesh, weights, traced=True), 2.2, "x"),
             ("a clip of the miniature on n150, over diffusers", run_on("n150", clip, weights), 2.5, "x"),
             ("the same, traced", run_on("n150", clip, weights, True), 1.3, "x"),
             ("the emulator's own part of a step of the miniature", bookkeeping(mesh, weights), 40, "%"),
@@ -200,7 +200,7 @@ def clip(mesh, weights: Path, traced: bool = False) -> float:
     diffusers = MochiPipeline.from_pretrained(weights, dtype=torch.float32, low_cpu_mem_usage=False)
     diffusers.set_progress_bar_config(disable=True)
     ours = lambda: mochi(PROMPT, steps=20, guidance=4.5, traced=traced)
-    return in_turn(ours, lambda: diffusers(PROMPT, guidance_scale=4.5, **settings), turns=3)
+    return in_turn(ours, lambda: diffusers(PROMPT, guidance_scale=4.5, **settings), turns=5)
 
 
 def bookkeeping(mesh, weights: Path, traced: bool = False) -> float:

@@ -3,7 +3,6 @@
 It holds none of ttnn's tensors, so that a trace can keep it and compute again after they are gone (traces.py).
 """
 
-import contextlib
 import copy
 import functools
 
@@ -23,13 +22,19 @@ COMPARISON_HINTS = {"_ttnn_skip_comparison", "_ttnn_input_is_bfloat8_b"}
 strictly = functools.cache(strict)
 
 
-@contextlib.contextmanager
-def accepted(name: str):
-    """What fails in the block is the golden function's doing: ttnn has accepted the call. Raises RuntimeError."""
-    try:
-        yield
-    except Exception as error:
-        raise RuntimeError(f"ttnn accepted this call of {name}, but its golden function did not: {error}") from error
+class Accepted:
+    """What fails in its `with` block is the golden function's doing: ttnn has accepted the call. Raises that."""
+
+    def __init__(self, name: str):
+        self.name = name
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind, error, trace) -> None:
+        if isinstance(error, Exception):
+            said = f"ttnn accepted this call of {self.name}, but its golden function did not: {error}"
+            raise RuntimeError(said) from error
 
 
 class PerChip:

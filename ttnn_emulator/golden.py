@@ -17,9 +17,9 @@ import ttnn.decorators
 from ttnn_emulator import complexes, padding, transfers
 from ttnn_emulator.arguments import looks, on_device, tensors_in
 from ttnn_emulator.computation import (
+    Accepted,
     OverMesh,
     PerChip,
-    accepted,
     arguments_of,
     in_one_precision,
     is_backward,
@@ -170,7 +170,7 @@ class Emulator:
         shards |= {id(t): transfers.spread(transfers.host_values(t), where) for t in tensors if id(t) not in shards}
         in_place = any(shapes.get(t.buffer_unique_id()) == t.shape for t in on_chips)  # a view has another shape
         kept = [kept_as(tensor.dtype) for tensor in outputs]
-        with accepted(name), torch.no_grad():
+        with Accepted(name), torch.no_grad():
             if getattr(op.golden_function, "over_mesh", False):
                 compute = self.over_mesh(op, args, kwargs, shards, kept, where.device())
             else:

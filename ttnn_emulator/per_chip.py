@@ -1,6 +1,5 @@
 """A golden function chip by chip: called once for all chips that hold the same in every input."""
 
-import contextlib
 import functools
 import itertools
 import math
@@ -53,7 +52,7 @@ def per_chip(golden, arguments, inputs: list[Shards], num_chips: int, name: str 
 
 def row_by_row(golden, arguments, inputs: list[Shards], numbers, which) -> list[Shards]:
     """numbers: the different rows, in each the number of every input's value; which: the row that each chip has."""
-    with untouched(inputs):
+    with Untouched(inputs):
         rows = ([shards.distinct[number] for shards, number in zip(inputs, row)] for row in numbers)
         results = [torch_tensors_in(of_one_value_each(golden, arguments, row)) for row in rows]
     return [Shards(list(output), which) for output in zip(*results)]
@@ -65,19 +64,24 @@ def all_at_once(golden, arguments, inputs: list[Shards], numbers, which, name: s
     if not alike and (len(numbers) < MAPPED_FROM or golden in one_by_one):
         return None
     rows = [shards.rows(places) for shards, places in zip(inputs, zip(*numbers))]
-    with untouched(inputs):
+    with Untouched(inputs):
         stacks = (broadcast if alike else mapped)(golden, arguments, rows)
     return stacks and [Shards(None, which, stack) for stack in stacks]
 
 
-@contextlib.contextmanager
-def untouched(inputs: list[Shards]):
-    """Raises RuntimeError where the block writes over a value."""
-    values = [value for shards in inputs for value in shards.kept]
-    versions = [value._version for value in values]
-    yield
-    if versions != [value._version for value in values]:
-        raise RuntimeError("it wrote over its inputs")
+class Untouched:
+    """Raises RuntimeError where its `with` block writes over a value."""
+
+    def __init__(self, inputs: list[Shards]):
+        self.values = [value for shards in inputs for value in shards.kept]
+        self.versions = [value._version for value in self.values]
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind, error, trace) -> None:
+        if error is None and self.versions != [value._version for value in self.values]:
+            raise RuntimeError("it wrote over its inputs")
 
 
 @functools.lru_cache(1024)
@@ -107,7 +111,7 @@ def multiplied(golden, arguments, inputs: list[Shards], numbers, which) -> list[
     for shards, places in zip(others, zip(*groups)):
         value, _ = shards.rows(places)
         rows.append(value.reshape(1, -1, *shards.shape[-2:]))
-    with untouched(inputs):
+    with Untouched(inputs):
         product = of_one_value_each(golden, arguments, rows)
     return [Shards(None, which, product.reshape(-1, *first.shape[:-1], product.shape[-1]))]
 
@@ -122,7 +126,7 @@ def led_by_the_first(golden, arguments, inputs: list[Shards], numbers, which) ->
     if larger or len(groups) > len(numbers) // 2:
         return None
     led, stacks = [inputs[0].rows(places) for places in groups.values()], []
-    with untouched(inputs):
+    with Untouched(inputs):
         for numbers_of_others, (value, dim) in zip(groups, led):
             others = (shards.distinct[number] for shards, number in zip(inputs[1:], numbers_of_others))
             stacks.append(of_one_value_each(golden, arguments, [value if dim == 0 else value[None], *others]))

@@ -16,7 +16,7 @@ import torch
 import ttnn
 
 from ttnn_emulator.arguments import on_device
-from ttnn_emulator.computation import accepted
+from ttnn_emulator.computation import Accepted
 from ttnn_emulator.memory import Memory, as_shape, nothing, rounded
 from ttnn_emulator.shards import Shards
 
@@ -51,7 +51,7 @@ class Call:
     def values(self, inputs: list[Shards]) -> list[Shards]:
         """Raises RuntimeError where they are no values for the outputs that ttnn made."""
         wanted = [place and place.shape for place in self.outputs]
-        with accepted(self.name):
+        with Accepted(self.name):
             values = self.compute(inputs)
         got = [place and tuple(shards.shape) for place, shards in zip(self.outputs, values)]
         if len(values) != len(wanted) or got != wanted:
