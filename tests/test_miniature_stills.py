@@ -140,15 +140,26 @@ def test_judging_real_frames_and_shuffled_ones():
     assert figures.judge(pictures, clips) == dict.fromkeys(figures.ASPECTS, 1.0)
     assert figures.judge(pictures, clips[1:] + clips[:1])["scene"] == 0.0
     assert figures.sheet(pictures, clips).width > 4 * 96
-    assert figures.balls(pictures, clips) > 0.9
+    assert figures.roundness(pictures, clips, "ball") > 0.9
     pictures[0, :, :50] = 0.8  # a part of the ball is gone
-    assert figures.balls(pictures, clips) < 0.8
-    assert np.isnan(figures.balls(pictures[1:], clips[1:])), "there is no ball"
+    assert figures.roundness(pictures, clips, "ball") < 0.8
+    assert np.isnan(figures.roundness(pictures[1:], clips[1:], "ball")), "there is no ball"
+
+
+def test_roundness_of_suns():
+    suns = [sample(60_000_000 + seed, scene="sun") for seed in range(12)]
+    pictures = figures.middle(suns)
+    painted = figures.roundness(pictures, suns, "sun")
+    squeezed = np.stack([np.repeat(picture[:, ::2], 2, axis=0)[:96] for picture in pictures])  # twice as high as wide
+    assert painted > 0.8 and figures.roundness(squeezed, suns, "sun") < 0.8 * painted
+    assert np.isnan(figures.roundness(pictures, suns, "ball"))
 
 
 ROW = {"scene": 0.96, "subject": 0.95, "second": 0.9}
 RESULT = {
-    "follows": {"all": ROW, "real frames": ROW}, "roundness of balls": {"made": 0.86, "painted": 0.93, "balls": 51},
+    "follows": {"all": ROW, "real frames": ROW}, "roundness": {
+        "ball": {"made": 0.86, "painted": 0.93, "judged": 51}, "sun": {"made": 0.6, "painted": 0.88, "judged": 52},
+    },
     "autoencoder psnr": 29.25, "seconds for each picture": 0.5,
     "settings": {"steps": 20, "guidance": 4.5, "prompts": [70, 30], "threads": 3},
 }  # fmt: skip
@@ -167,7 +178,8 @@ def test_the_card_holds_the_measured_figures_and_what_was_missed():
         "4321",
         "3 CPU cores",
         "29.25 dB",
-        "51 balls: 0.86, painted ones 0.93",
+        "of 51 balls 0.86, painted ones 0.93; of 52 suns 0.60, painted ones 0.88",
+        "guidance_scale=4.5,",
         "96.0 %",
         "5.00 M",
         "70 seen",
@@ -179,7 +191,7 @@ def test_the_card_holds_the_measured_figures_and_what_was_missed():
     missed = figures.shortfalls(worse)
     assert missed == ["subject: 94.0 % of the 95 % aimed at"]
     assert missed[0] in card(TRAINING, worse, figures.table(worse), missed)
-    angular = RESULT | {"roundness of balls": {"made": 0.75, "painted": 0.93, "balls": 51}}
+    angular = RESULT | {"roundness": RESULT["roundness"] | {"ball": {"made": 0.75, "painted": 0.93, "judged": 51}}}
     assert figures.shortfalls(angular) == ["roundness of balls: 81 % of painted ones, aimed at 90 %"]
 
 

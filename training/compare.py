@@ -24,7 +24,7 @@ from training.mochi.evaluate import ASPECTS, fixed_clips, judge
 from training.stills import evaluate as stills
 
 FRAMES, STEPS = animatediff.FRAMES, 14
-GUIDANCE = {"tiny-sd3": 4.5, "tiny-animatediff": 3.0, "tiny-mochi": 4.5}  # as in their cards
+GUIDANCE = {"tiny-sd3": stills.GUIDANCE, "tiny-animatediff": 3.0, "tiny-mochi": 4.5}  # as in their cards
 CAMERA = (0.0, 0.0, 1.0, 1.0), (0.15, 0.15, 0.85, 0.85)  # a slow zoom
 WAYS = {"independent stills": "tiny-sd3", "Ken Burns": "tiny-sd3", "AnimateDiff": "tiny-animatediff",
         "native Mochi": "tiny-mochi"}  # fmt: skip

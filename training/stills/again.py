@@ -114,7 +114,7 @@ def learn_on(place: Place, config: dict, folder: Path, before: dict, out: Path) 
 
 
 def how_often(word: str) -> tuple[str, float]:
-    """"sun=9" -> ("sun", 9.0). Raises argparse's error for what is no scene or no number above 0."""
+    """sun=9 -> ("sun", 9.0). Raises argparse's error for what is no scene or no number above 0."""
     scene, _, number = word.partition("=")
     if scene not in SCENES or not re.fullmatch(r"\d+(\.\d+)?", number) or not float(number):
         raise argparse.ArgumentTypeError(f"{word!r} is not scene=times, times above 0; scenes: {', '.join(SCENES)}")

@@ -28,7 +28,8 @@ from training.stills.frames import OneFrame, held_out_frames
 ASPECTS = ("scene", "subject", "second")
 GOALS = {"scene": 0.95, "subject": 0.95}
 ROUNDNESS_GOAL = 0.9  # of what painted balls reach
-BALL_SEED = 50_000_000
+GUIDANCE = 2.0  # SD 3's own 4.5 bends what is round
+ROUND = {"ball": 50_000_000, "sun": 60_000_000}  # scenes with a round thing -> seed of the first of those judged
 SHEET_ROW = 10  # scenes
 
 
@@ -39,9 +40,9 @@ def judge(pictures, clips: list[Clip]) -> dict[str, float]:
     return {aspect: float(np.mean([getattr(a, aspect) == getattr(b, aspect) for a, b in pairs])) for aspect in ASPECTS}
 
 
-def balls(pictures, clips: list[Clip]) -> float:
-    """Mean roundness of the balls among pictures (B, H, W, 3); one that is not there counts nothing. NaN without."""
-    pairs = [(picture, clip.subject) for picture, clip in zip(pictures, clips, strict=True) if clip.scene == "ball"]
+def roundness(pictures, clips: list[Clip], scene: str) -> float:
+    """Mean roundness of a scene's things in pictures (B, H, W, 3); what is not there counts nothing. NaN without."""
+    pairs = [(picture, clip.subject) for picture, clip in zip(pictures, clips, strict=True) if clip.scene == scene]
     rounds = [ball_roundness(picture, colour) for picture, colour in pairs]
     return float(np.mean(np.nan_to_num(rounds))) if rounds else float("nan")
 
@@ -71,18 +72,18 @@ def middle(clips: list[Clip]) -> np.ndarray:
     return render(clips, frames=3)[:, :, 1].permute(0, 2, 3, 1).numpy()
 
 
-def evaluate(pipeline, steps: int = 20, guidance: float = 4.5, seen: int = 70, unseen: int = 30, rolling: int = 50):
+def evaluate(pipeline, steps: int = 20, guidance: float = GUIDANCE, seen: int = 70, unseen: int = 30, round_: int = 50):
     """-> (what evaluation.json holds, the pictures, the clips they were asked for)
 
-    rolling: how many balls are judged by their roundness, every other one of held-out colours; among the prompts there
-    are too few for that.
+    round_: how many balls, and suns, are judged by their roundness, every other one of held-out colours; among the
+    prompts there are too few for that.
     """
     clips = fixed_clips(seen, False) + fixed_clips(unseen, True)
     started = time.time()
     pictures = paint(pipeline, clips, steps, guidance)
     seconds = (time.time() - started) / len(clips)
     real = middle(clips)
-    of_balls = [sample(BALL_SEED + k, k % 2 == 1, "ball") for k in range(rolling)]
+    of = {scene: [sample(seed + k, k % 2 == 1, scene) for k in range(round_)] for scene, seed in ROUND.items()}
     shuffled = [clips[place] for place in np.random.default_rng(0).permutation(len(clips))]
     result = {
         "follows": {
@@ -93,10 +94,13 @@ def evaluate(pipeline, steps: int = 20, guidance: float = 4.5, seen: int = 70, u
             "real frames": judge(real, clips),
             "shuffled captions": judge(pictures, shuffled),
         },
-        "roundness of balls": {
-            "made": balls(paint(pipeline, of_balls, steps, guidance), of_balls),
-            "painted": balls(middle(of_balls), of_balls),
-            "balls": rolling,
+        "roundness": {
+            scene: {
+                "made": roundness(paint(pipeline, things, steps, guidance), things, scene),
+                "painted": roundness(middle(things), things, scene),
+                "judged": round_,
+            }
+            for scene, things in of.items()
         },
         "autoencoder psnr": reconstruction(OneFrame(pipeline.vae), held_out_frames(40)),
         "seconds for each picture": seconds,
@@ -114,11 +118,13 @@ def table(result: dict) -> str:
     for name, row in result["follows"].items():
         lines.append(f"| {name} | " + " | ".join(f"{100 * row[aspect]:.1f} %" for aspect in ASPECTS) + " |")
     goals = (f"{100 * GOALS[aspect]:.0f} %" if aspect in GOALS else "" for aspect in ASPECTS)
-    made, painted, count = (result["roundness of balls"][name] for name in ("made", "painted", "balls"))
+    rounds = (
+        f"of {row['judged']} {scene}s {row['made']:.2f}, painted ones {row['painted']:.2f}"
+        for scene, row in result["roundness"].items()
+    )
     return "\n".join(
         [*lines, "| (goal, all) | " + " | ".join(goals) + " |", "",
-         f"roundness of {count} balls: {made:.2f}, painted ones {painted:.2f} (area over that of the smallest circle "
-         "around)",
+         f"roundness {'; '.join(rounds)} (area over that of the smallest circle around)",
          "",
          f"autoencoder: {result['autoencoder psnr']:.2f} dB on held-out frames; "
          f"{result['seconds for each picture']:.2f} s for a picture, ten at once, "
@@ -128,7 +134,7 @@ def table(result: dict) -> str:
 
 def shortfalls(result: dict) -> list[str]:
     """What was aimed at and not reached, in words."""
-    got, rounds = result["follows"]["all"], result["roundness of balls"]
+    got, rounds = result["follows"]["all"], result["roundness"]["ball"]
     missed = [
         f"{aspect}: {100 * got[aspect]:.1f} % of the {100 * goal:.0f} % aimed at"
         for aspect, goal in GOALS.items()
@@ -151,7 +157,7 @@ def main(arguments=None) -> int:
     parser = argparse.ArgumentParser(prog="python -m training.stills.evaluate")
     parser.add_argument("folder", nargs="?", default="models/tiny-sd3", type=Path)
     parser.add_argument("--steps", type=int, default=20)
-    parser.add_argument("--guidance", type=float, default=4.5)
+    parser.add_argument("--guidance", type=float, default=GUIDANCE)
     options = parser.parse_args(arguments)
     result, pictures, clips = evaluate(load(options.folder), options.steps, options.guidance)
     write_json(options.folder / "evaluation.json", result)
