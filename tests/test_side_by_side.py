@@ -54,6 +54,22 @@ def test_the_same_values_and_bytes_as_line_by_line(system):
         assert all(torch.equal(a, b) for a, b in zip(ours, theirs, strict=True))
 
 
+@pytest.mark.parametrize("numbers", [(0, 1, 2), (1, 3, 5), (4, 2, 0), (3, 3, 3), (5, 0, 0), (2,)])
+def test_some_of_the_values(numbers):
+    """Evenly spaced, backwards, one several times, in no order"""
+    values = [randn(2, 3, seed=seed) for seed in range(6)]
+    assert torch.equal(Shards.of(values).some(numbers), torch.stack([values[number] for number in numbers]))
+
+
+@pytest.mark.parametrize("stacked", [False, True])
+def test_other_shapes_of_the_same_numbers(stacked):
+    values = [randn(4, 6, seed=seed) for seed in range(3)]
+    shards = Shards(None, (2, 0, 1, 0), torch.stack(values)) if stacked else Shards(values, (2, 0, 1, 0))
+    for chip, number in enumerate((2, 0, 1, 0)):
+        assert torch.equal(shards.reshaped((3, 8))[chip], values[number].reshape(3, 8))
+        assert torch.equal(shards.cut((3, 5))[chip], values[number][:3, :5])
+
+
 @pytest.fixture
 def shapes():
     """A function for `on_lines` that notes what it is called with, and gives each chip the line's first tensor + 1."""

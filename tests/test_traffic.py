@@ -6,6 +6,7 @@ from types import SimpleNamespace
 
 import pytest
 import torch
+import torch.nn.functional as F
 import ttnn
 
 from helpers.collectives import all_gather, all_reduce, mesh_partition, reduce_scatter
@@ -228,6 +229,15 @@ def test_blocks_are_met_in_the_order_of_the_hops(mesh, monkeypatch):
     assert ring_attention(mesh).isnan().any()
 
 
+@pytest.mark.parametrize(("up_to", "calls"), [(attention.AT_ONCE_UP_TO, 1), (0, 8)])
+def test_attention_of_large_chips_goes_chip_by_chip(mesh, monkeypatch, up_to, calls):
+    made, attend = [], F.scaled_dot_product_attention
+    monkeypatch.setattr(attention, "AT_ONCE_UP_TO", up_to)
+    monkeypatch.setattr(F, "scaled_dot_product_attention", lambda *row, **kw: made.append(1) or attend(*row, **kw))
+    ring_attention(mesh)
+    assert len(made) == calls
+
+
 def test_a_chip_attends_to_joint_keys_with_the_last_chips_block_and_to_no_padding():
     keys, values = ({place: torch.randn(2, 5, 3) for place in (1, 2, 0)} for _ in "kv")
     joint = torch.randn(2, 4, 3), torch.randn(2, 4, 3)
@@ -349,6 +359,7 @@ def test_a_chip_that_ttnn_places_elsewhere_is_counted_there():
     wires = Wires(find_system("galaxy"))
     chips, crossed = (9, 0, 1), (((1, 2), (((0, 1), 5),)),)
     assert wires.links(chips, crossed) == {((0, 0), (0, 1)): 5}
+    assert wires.links((9, 10, 11), crossed) == {((1, 2), (1, 3)): 5}
     upside_down = SimpleNamespace(shape=(4, 8), get_device_id=lambda coord: (3 - coord[0]) * 8 + coord[1])
     wires.chips_of(upside_down)
     assert wires.links(chips, crossed) == {((3, 0), (3, 1)): 5}
