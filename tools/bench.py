@@ -179,7 +179,7 @@ def miniature(mesh) -> list[tuple]:
             weights = random_miniature(folder)
         return [
             ("a clip of the miniature on Galaxy, over diffusers", clip(mesh, weights), 5, "x"),
-            ("the same, traced", clip(mesh, weights, traced=True), 2.2, "x"),
+            ("the same, traced", clip(mesh, weights, traced=True), 2, "x"),
             ("a clip of the miniature on n150, over diffusers", run_on("n150", clip, weights), 2.5, "x"),
             ("the same, traced", run_on("n150", clip, weights, True), 1.3, "x"),
             ("the emulator's own part of a step of the miniature", bookkeeping(mesh, weights), 40, "%"),
