@@ -33,12 +33,11 @@ def exchanges(mesh):
 
 
 def line_by_line(mesh):
-    up_to = AT_ONCE_UP_TO
     side_by_side.AT_ONCE_UP_TO = attention.AT_ONCE_UP_TO = 0
     try:
         return exchanges(mesh)
     finally:
-        side_by_side.AT_ONCE_UP_TO = attention.AT_ONCE_UP_TO = up_to
+        side_by_side.AT_ONCE_UP_TO = attention.AT_ONCE_UP_TO = AT_ONCE_UP_TO
 
 
 def both(mesh):
@@ -114,6 +113,15 @@ def test_an_argument_that_is_the_same_for_all_lines(shapes):
     total, _ = on_lines(add, lambda lead: lead, ((0, 1), (2, 3)), [one, mixed])
     for got, x, y in zip(total, one, mixed):
         assert torch.equal(got, x + 2 * y)
+
+
+@pytest.mark.parametrize("lines", [((0, 1), (2, 3), (4, 5)), ((0, 1, 2, 3, 4, 5),)])
+@pytest.mark.parametrize("several", [False, True])
+def test_a_chip_that_gets_nothing_is_noticed(lines, several):
+    held = Shards.of([torch.randn(3, 5) for _ in range(6)])
+    gives = lambda line, held: [(x, x) if several else x for x in held[1:]]
+    with pytest.raises(ValueError, match="shorter"):
+        on_lines(gives, lambda lead: lead, lines, [held])
 
 
 def test_large_tensors_go_line_by_line(shapes, monkeypatch):

@@ -23,7 +23,7 @@ strictly = functools.cache(strict)
 
 
 class Accepted:
-    """What fails in its `with` block is the golden function's doing: ttnn has accepted the call. Raises that."""
+    """What fails in its `with` block is the golden function's doing, for ttnn has accepted the call: RuntimeError."""
 
     def __init__(self, name: str):
         self.name = name

@@ -39,7 +39,7 @@ def on_lines(function: Callable, new_line: Callable, lines: tuple[Chips, ...], h
         worked += [(chips, line) for alike in group.lines for chips in alike]
     if isinstance(given[0][0], torch.Tensor):
         return together(found, given), worked
-    outputs = zip(*(zip(*of_group) for of_group in given))
+    outputs = zip(*(zip(*of_group, strict=True) for of_group in given), strict=True)
     return tuple(together(found, list(output)) for output in outputs), worked
 
 
@@ -84,7 +84,7 @@ def together(found: list[Group], given: list[list[torch.Tensor]]) -> Shards:
         apart = {id(value): value.unbind() if len(group.lines) > 1 else [value] for value in values}
         for number, alike in enumerate(group.lines):
             for chips in alike:
-                by_chip.update((chip, apart[id(value)][number]) for chip, value in zip(chips, values))
+                by_chip.update((chip, apart[id(value)][number]) for chip, value in zip(chips, values, strict=True))
     return Shards.of([by_chip[chip] for chip in range(len(by_chip))])
 
 
@@ -98,7 +98,7 @@ def arranged(lines: tuple[tuple[Chips, ...], ...], objects: tuple[int, ...]) -> 
     num_objects, by_lines, by_places = max(objects) + 1, {}, {}
     for number, alike in enumerate(lines):
         for chips in alike:
-            for chip, one in zip(chips, objects):
+            for chip, one in zip(chips, objects, strict=True):
                 by_lines[chip] = number * num_objects + one
                 by_places[chip] = one * len(lines) + number
     by_lines, by_places = ([which[chip] for chip in range(len(which))] for which in (by_lines, by_places))

@@ -72,10 +72,10 @@ def middle(clips: list[Clip]) -> np.ndarray:
     return render(clips, frames=3)[:, :, 1].permute(0, 2, 3, 1).numpy()
 
 
-def evaluate(pipeline, steps: int = 20, guidance: float = GUIDANCE, seen: int = 70, unseen: int = 30, round_: int = 50):
+def evaluate(pipeline, steps: int = 20, guidance: float = GUIDANCE, seen: int = 70, unseen: int = 30, judged: int = 50):
     """-> (what evaluation.json holds, the pictures, the clips they were asked for)
 
-    round_: how many balls, and suns, are judged by their roundness, every other one of held-out colours; among the
+    judged: how many balls, and suns, are judged by their roundness, every other one of held-out colours; among the
     prompts there are too few for that.
     """
     clips = fixed_clips(seen, False) + fixed_clips(unseen, True)
@@ -83,7 +83,7 @@ def evaluate(pipeline, steps: int = 20, guidance: float = GUIDANCE, seen: int = 
     pictures = paint(pipeline, clips, steps, guidance)
     seconds = (time.time() - started) / len(clips)
     real = middle(clips)
-    of = {scene: [sample(seed + k, k % 2 == 1, scene) for k in range(round_)] for scene, seed in ROUND.items()}
+    things_of = {scene: [sample(seed + k, k % 2 == 1, scene) for k in range(judged)] for scene, seed in ROUND.items()}
     shuffled = [clips[place] for place in np.random.default_rng(0).permutation(len(clips))]
     result = {
         "follows": {
@@ -98,9 +98,9 @@ def evaluate(pipeline, steps: int = 20, guidance: float = GUIDANCE, seen: int = 
             scene: {
                 "made": roundness(paint(pipeline, things, steps, guidance), things, scene),
                 "painted": roundness(middle(things), things, scene),
-                "judged": round_,
+                "judged": judged,
             }
-            for scene, things in of.items()
+            for scene, things in things_of.items()
         },
         "autoencoder psnr": reconstruction(OneFrame(pipeline.vae), held_out_frames(40)),
         "seconds for each picture": seconds,
