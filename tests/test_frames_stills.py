@@ -179,7 +179,9 @@ def all_of_it(mesh, denoisers, decoders, folder) -> dict:
     made["height"] = complaint(pipeline, PROMPT, **REQUEST | {"height": 50})
     made["seeds"] = complaint(pipeline.pictures, [PROMPT, PROMPT], [1], **SETTINGS)
     two = Request(PROMPT, steps=2), Request(PROMPT, steps=3)
-    made["two ways"] = complaint(pipeline.denoise, torch.zeros(2, 16, 12, 8), *two)
+    made["two ways"] = complaint(pipeline.denoise, *two)
+    pipeline.texts.scheduler.register_to_config(stochastic_sampling=True)
+    made["noised"] = pipeline.pictures(*MANY, **SETTINGS)
     made["lines"] = complaint(on_mesh, torch.zeros(3, 16, 10, 6), prompt, 1.0)
     made["patches"] = complaint(on_mesh, torch.zeros(1, 16, 9, 6), prompt, 1.0)
     made["too large"] = complaint(on_mesh, torch.zeros(1, 16, 24, 6), prompt, 1.0)
@@ -259,6 +261,30 @@ def test_pictures_at_once_are_those_made_alone(made):
     assert torch.equal(first, made["stills"][0]) and torch.equal(third, made["stills"][3])
     want = still(MANY[0][1], weights=made["folder"], **SETTINGS, seed=MANY[1][1])
     assert psnr(second[None].numpy(), want[None].numpy()) >= 35 > psnr(second[None].numpy(), first[None].numpy())
+
+
+@pytest.fixture(scope="module")
+def noised(sd3, tmp_path_factory):
+    """The same folder, whose scheduler noises its guess anew in each step"""
+    path = tmp_path_factory.mktemp("noised") / "sd3"
+    shutil.copytree(sd3, path)
+    FlowMatchEulerDiscreteScheduler(shift=3.0, stochastic_sampling=True).save_pretrained(path / "scheduler")
+    return path
+
+
+def test_noise_of_the_steps_is_that_of_diffusers_and_of_each_seed(made, noised):
+    """The stock pipeline, untouched, draws all its noise from torch's own generator: so the seed goes there."""
+    pipeline = StableDiffusion3Pipeline.from_pretrained(noised, dtype=torch.float32)
+    sizes = {"num_inference_steps": 3, "height": 48, "width": 32, "guidance_scale": 3.0, "max_sequence_length": 24}
+    for prompt, seed, got in zip(*MANY, made["noised"], strict=True):
+        torch.manual_seed(seed)
+        want = pipeline(prompt, **sizes, output_type="pt").images.permute(0, 2, 3, 1)
+        assert torch.allclose(still(prompt, weights=noised, **SETTINGS, seed=seed), want[0], atol=1e-5)
+        assert psnr(got[None].numpy(), want.numpy()) >= 35
+        torch.manual_seed(seed)
+        others = torch.Generator().manual_seed(seed)  # the first noise as wanted, that of the steps not
+        other = pipeline(prompt, **sizes, output_type="pt", generator=others).images.permute(0, 2, 3, 1)
+        assert psnr(got[None].numpy(), other.numpy()) < 35
 
 
 def test_what_cannot_be_made_is_said(made):

@@ -6,7 +6,7 @@ Of many pictures a mesh makes as many at once as it has chips along sp, each on 
 
 Without a mesh the same call runs diffusers' own StableDiffusion3Pipeline, on CUDA where there is a card. The text
 encoders, two CLIPs and a T5, run on the host in both cases, by that pipeline's own code: the largest, T5-XXL, would
-alone fill three quarters of a Wormhole chip. Scheduler and first noise are the same too.
+alone fill three quarters of a Wormhole chip. The scheduler is the same too, and so is all noise.
 
 Folders of Stable Diffusion 1 (CompVis/stable-diffusion-v1-4) work in the call without a mesh; its UNet is not in ttnn.
 """
@@ -14,6 +14,7 @@ Folders of Stable Diffusion 1 (CompVis/stable-diffusion-v1-4) work in the call w
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -123,15 +124,15 @@ class StableDiffusion3:
     def _at_once(self, requests: list[Request]) -> torch.Tensor:
         """A picture for each line of chips. Where there are fewer, lines without one make the last once more."""
         filled = requests + requests[-1:] * (self.lines - len(requests)) if len(requests) > 1 else requests
-        latents = self.denoise(torch.cat([self.first_noise(request) for request in filled]), *filled)
+        latents = self.denoise(*filled)
         return (self.decoder(latents)[: len(requests)].permute(0, 2, 3, 1) / 2 + 0.5).clamp(0, 1)
 
-    def first_noise(self, request: Request) -> torch.Tensor:
-        """(1, channels, h, w), as diffusers' pipeline draws it for a generator with this seed"""
+    def noise(self, request: Request, generator: torch.Generator) -> torch.Tensor:
+        """(1, channels, h, w), drawn as diffusers draws it"""
         side = pixels_per_latent(self.decoder.config)
         check_size(request, side * self.transformer.config["patch_size"])
         shape = (1, self.transformer.config["in_channels"], request.height // side, request.width // side)
-        return randn_tensor(shape, generator=torch.Generator().manual_seed(request.seed), dtype=torch.float32)
+        return randn_tensor(shape, generator=generator, dtype=torch.float32)
 
     def encode(self, *requests: Request) -> tuple[Prompt, Prompt | None]:
         """What is wanted, and what is not, where there is guidance: of one request, or of one for each line of chips.
@@ -155,11 +156,13 @@ class StableDiffusion3:
         wanted = self.transformer.prompt(hidden, pooled)
         return wanted, self.transformer.prompt(unwanted_hidden, unwanted_pooled) if guided else None
 
-    def denoise(self, latents: torch.Tensor, *requests: Request) -> torch.Tensor:
-        """Flow matching by Euler steps, (P, channels, h, w) noise -> latents of the same shape, for P requests."""
+    def denoise(self, *requests: Request) -> torch.Tensor:
+        """Flow matching by the folder's scheduler: latents (P, channels, h, w) for P requests, each from its seed."""
         wanted, unwanted = self.encode(*requests)
         steps, guidance = requests[0].steps, requests[0].guidance
-        scheduler = self.texts.scheduler
+        generators = [torch.Generator().manual_seed(request.seed) for request in requests]
+        latents = torch.cat([self.noise(*each) for each in zip(requests, generators, strict=True)])
+        scheduler = draws_from(self.texts.scheduler, generators)
         timesteps, _ = retrieve_timesteps(scheduler, steps, "cpu")
         for timestep in tqdm(timesteps, unit="step", desc=f"denoise on {label(self.mesh)}", leave=False):
             flow = self.transformer(latents, wanted, timestep)
@@ -185,6 +188,8 @@ def by_diffusers(weights: str | Path, request: Request) -> torch.Tensor:
     is_sd3 = isinstance(pipeline, StableDiffusion3Pipeline)
     patch = pipeline.transformer.config["patch_size"] if is_sd3 else 1
     check_size(request, pixels_per_latent(pipeline.vae.config) * patch)
+    generator = torch.Generator().manual_seed(request.seed)
+    draws_from(pipeline.scheduler, generator)
     pipeline.set_progress_bar_config(unit="step", desc=f"denoise by diffusers on {'CUDA' if cuda else 'the CPU'}")
     picture = pipeline(
         request.prompt,
@@ -193,7 +198,7 @@ def by_diffusers(weights: str | Path, request: Request) -> torch.Tensor:
         guidance_scale=request.guidance,
         height=request.height,
         width=request.width,
-        generator=torch.Generator().manual_seed(request.seed),
+        generator=generator,
         output_type="pt",
         **({"max_sequence_length": tokens_for_t5(pipeline)} if is_sd3 else {}),
     ).images
@@ -220,6 +225,16 @@ def load(folder: Path, dtype: torch.dtype = torch.float32, **without):
         low_cpu_mem_usage=is_accelerate_available(),
         **spared | without,
     )
+
+
+def draws_from(scheduler, generators: torch.Generator | list[torch.Generator]):
+    """The scheduler, which from now on draws the noise of its steps, where it adds any, from a generator a picture.
+
+    diffusers' StableDiffusion3Pipeline gives its generators to the first noise only, and leaves the steps to torch's.
+    """
+    if scheduler.config.get("stochastic_sampling"):
+        scheduler.step = partial(type(scheduler).step, scheduler, generator=generators)
+    return scheduler
 
 
 def tokens_for_t5(pipeline: StableDiffusion3Pipeline) -> int:

@@ -267,3 +267,12 @@ def _filled(mask: np.ndarray) -> np.ndarray:
 def ball_roundness(picture: np.ndarray, colour: str) -> float:
     """(96, 96, 3) in 0..1 with a ball of this colour -> its roundness; painted ones have 0.93."""
     return roundness(Look(picture[None]).masks[NAMES.index(colour), 0])
+
+
+def width_over_height(picture: np.ndarray, colour: str) -> float:
+    """(96, 96, 3) in 0..1 -> of what has this colour, width over height. NaN where there is next to nothing."""
+    mask = Look(picture[None]).masks[NAMES.index(colour), 0]
+    if mask.sum() < LEAST:
+        return float("nan")
+    down, across = (np.ptp(where) + 1 for where in mask.nonzero())
+    return float(across / down)

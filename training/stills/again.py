@@ -149,7 +149,7 @@ def main(arguments=None) -> int:
         "patch_size": options.patch or shape["patch_size"],
     }
     config["latents"]["clips"] = options.clips
-    config["transformer_training"] |= {"steps": None, "minutes": options.minutes, "muon": 0.015}  # it has learned
+    config["transformer_training"] |= {"steps": None, "minutes": options.minutes, "rate": 5e-4, "muon": 0.007}
     config["transformer_training"]["often"] |= dict(options.often)
     place = Place(options.run, deadline=time.time() + options.stop_after * 60)
     done = learn_on(place, config, options.folder, before, options.out or options.folder)

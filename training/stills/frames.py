@@ -3,13 +3,14 @@
 import os
 from types import SimpleNamespace
 
+import numpy as np
 import torch
 from diffusers import AutoencoderKL
 from safetensors.torch import load_file, save_file
 from torch import nn
 from tqdm.auto import tqdm
 
-from helpers.world.detectors import detect_still
+from helpers.world.detectors import detect_still, width_over_height
 from helpers.world.prompts import caption
 from helpers.world.scenes import Clip, render, sample
 from training.loop import Place, train
@@ -18,6 +19,7 @@ from training.stills.parts import new_autoencoder, new_clip_tokenizer, new_t5_to
 
 PART = 500  # clips whose latents share a file
 PAINTED = 4  # frames of each training clip of the autoencoder
+SIDE_VIEW = 1.3  # width over height from which a fish has a tail to see: 1.6 from its side, 1 while it turns
 
 
 class OneFrame(nn.Module):
@@ -103,8 +105,16 @@ def _encoded(place: Place, clip: Clip, count: int, autoencoder) -> tuple[torch.T
     frames = render([clip], place.device, count)[0].transpose(0, 1).contiguous()  # (T, 3, 96, 96)
     with place.autocast():
         moments = autoencoder.encode(frames * 2 - 1).latent_dist.parameters.half().contiguous().cpu()
-    found = [detect_still(picture) for picture in frames.permute(0, 2, 3, 1).cpu().numpy()]
-    return moments, torch.tensor([seen.scene == clip.scene and seen.subject == clip.subject for seen in found])
+    pictures = frames.permute(0, 2, 3, 1).cpu().numpy()
+    return moments, torch.tensor([shows(picture, clip) for picture in pictures])
+
+
+def shows(picture: np.ndarray, clip: Clip) -> bool:
+    """Does (96, 96, 3) in 0..1 show what the clip's caption says: scene, subject, and of a fish more than its back?"""
+    seen = detect_still(picture)
+    if (seen.scene, seen.subject) != (clip.scene, clip.subject):
+        return False
+    return clip.scene != "fish" or width_over_height(picture, clip.subject) > SIDE_VIEW
 
 
 def tokenize(captions: list[str]) -> torch.Tensor:
@@ -117,7 +127,8 @@ def load_frames(place: Place) -> dict[str, torch.Tensor]:
     """All clips, on the device: moments (N, T, 32, 12, 12) float16, shows (N, T) bool, tokens (N, captions, 2, 24).
 
     A frame `shows` what the caption says where the detector finds scene and subject in it: at night hills and a
-    forest are just dark. Raises FileNotFoundError where there are none.
+    forest are just dark. A fish that turns has neither eye nor tail for a while, and shows no fish. Raises
+    FileNotFoundError where there are none.
     """
     files = sorted((place.folder / "latents").glob("*.safetensors"))
     if not files:
