@@ -53,7 +53,7 @@ Frames of procedural clips, painted by `helpers/world/scenes.py` from a seed, wi
 {things}.
 Eight colours ({colours}) for the subject and for the second thing, two sizes.
 Of {frames} frames of each of {clips} clips the transformer learned from those that show what the caption says, as
-`detect_still` finds: not from hills or a forest at night.
+`shows` in frames.py finds: not from hills or a forest at night, nor from a fish that turns and has its back to us.
 
 Held out by rule, never trained on, one pair of colours in seven, other ones in each scene (`held_out` in scenes.py):
 
