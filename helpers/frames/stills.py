@@ -158,10 +158,10 @@ class StableDiffusion3:
 
     def denoise(self, *requests: Request) -> torch.Tensor:
         """Flow matching by the folder's scheduler: latents (P, channels, h, w) for P requests, each from its seed."""
-        wanted, unwanted = self.encode(*requests)
-        steps, guidance = requests[0].steps, requests[0].guidance
         generators = [torch.Generator().manual_seed(request.seed) for request in requests]
         latents = torch.cat([self.noise(*each) for each in zip(requests, generators, strict=True)])
+        wanted, unwanted = self.encode(*requests)
+        steps, guidance = requests[0].steps, requests[0].guidance
         scheduler = draws_from(self.texts.scheduler, generators)
         timesteps, _ = retrieve_timesteps(scheduler, steps, "cpu")
         for timestep in tqdm(timesteps, unit="step", desc=f"denoise on {label(self.mesh)}", leave=False):

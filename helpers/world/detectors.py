@@ -264,14 +264,19 @@ def _filled(mask: np.ndarray) -> np.ndarray:
     return np.asarray(picture)[8:-8, 8:-8] != 2
 
 
+def _where(picture: np.ndarray, colour: str) -> np.ndarray:
+    """(96, 96, 3) in 0..1 -> (96, 96) bool, where it has this colour"""
+    return Look(picture[None]).masks[NAMES.index(colour), 0]
+
+
 def ball_roundness(picture: np.ndarray, colour: str) -> float:
     """(96, 96, 3) in 0..1 with a ball of this colour -> its roundness; painted ones have 0.93."""
-    return roundness(Look(picture[None]).masks[NAMES.index(colour), 0])
+    return roundness(_where(picture, colour))
 
 
 def width_over_height(picture: np.ndarray, colour: str) -> float:
     """(96, 96, 3) in 0..1 -> of what has this colour, width over height. NaN where there is next to nothing."""
-    mask = Look(picture[None]).masks[NAMES.index(colour), 0]
+    mask = _where(picture, colour)
     if mask.sum() < LEAST:
         return float("nan")
     down, across = (np.ptp(where) + 1 for where in mask.nonzero())

@@ -149,6 +149,7 @@ def main(arguments=None) -> int:
         "patch_size": options.patch or shape["patch_size"],
     }
     config["latents"]["clips"] = options.clips
+    # it has learned: at the full rates it would first forget
     config["transformer_training"] |= {"steps": None, "minutes": options.minutes, "rate": 5e-4, "muon": 0.007}
     config["transformer_training"]["often"] |= dict(options.often)
     place = Place(options.run, deadline=time.time() + options.stop_after * 60)

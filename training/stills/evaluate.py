@@ -100,11 +100,12 @@ def evaluate(pipeline, steps: int = 20, guidance: float = GUIDANCE, seen: int = 
     seconds = (time.time() - started) / len(clips)
     real = middle(clips)
     things_of = {scene: [sample(seed + k, k % 2 == 1, scene) for k in range(judged)] for scene, seed in ROUND.items()}
+    rounded = lambda: {
+        scene: roundness(paint(pipeline, things, steps, guidance), things, scene) for scene, things in things_of.items()
+    }
+    made = rounded()
     with along_the_flow(pipeline):
-        straight = {
-            scene: roundness(paint(pipeline, things, steps, guidance), things, scene)
-            for scene, things in things_of.items()
-        }
+        straight = rounded()
     shuffled = [clips[place] for place in np.random.default_rng(0).permutation(len(clips))]
     result = {
         "follows": {
@@ -117,7 +118,7 @@ def evaluate(pipeline, steps: int = 20, guidance: float = GUIDANCE, seen: int = 
         },
         "roundness": {
             scene: {
-                "made": roundness(paint(pipeline, things, steps, guidance), things, scene),
+                "made": made[scene],
                 "along the flow": straight[scene],
                 "painted": roundness(middle(things), things, scene),
                 "judged": judged,
