@@ -5,6 +5,7 @@ The notebooks are copies without outputs, in a folder of their own; the kernels 
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import time
@@ -249,7 +250,8 @@ def test_interrupted_while_denoising_and_run_again(clip):
     clip.write(piece, CLIP[2].replace("steps=steps", "steps=64"))
     clip.choose(piece)
     clip.command("notebook:run-cell")
-    clip.page.locator(".jp-CodeCell", has_text=piece).get_by_text("denoise 2/64").wait_for(timeout=1000 * START)
+    said = clip.page.locator(".jp-CodeCell", has_text=piece).get_by_text(re.compile(r"denoise\s[1-9]\d*/64"))
+    said.wait_for(timeout=1000 * START)  # any step: a busy machine may miss one of them
     clip.page.evaluate("() => jupyterapp.commands.execute('notebook:interrupt-kernel')")
     clip.finish()
     assert "KeyboardInterrupt" in clip.said(piece)
