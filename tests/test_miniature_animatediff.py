@@ -12,6 +12,7 @@ from safetensors.torch import save_file
 
 from helpers.world.prompts import caption
 from helpers.world.scenes import render, sample
+from training.animatediff import make
 from training.animatediff.make import make_animatediff
 from training.animatediff.parts import (
     TextEncoder,
@@ -23,9 +24,9 @@ from training.animatediff.parts import (
     save_pipeline,
 )
 from training.animatediff.stages import Clips, at_end, joined, loss_of
-from training.animatediff.together import place_in_time, side_by_side, spread, train_together
+from training.animatediff.together import parts_of, place_in_time, side_by_side, spread, train_together
 from training.loop import Place
-from training.mochi.autoencoder import tokenize
+from training.mochi.autoencoder import TRAINING, tokenize
 from training.parts import TOKENS
 from training.stills.parts import configuration as stills_configuration
 from training.stills.parts import new_autoencoder, new_clip_tokenizer
@@ -221,7 +222,7 @@ def latents(tmp_path_factory):
 
 
 def test_latents_are_normalised_and_captions_dropped(latents):
-    clips, generator = Clips(latents, drop=0.5), torch.Generator().manual_seed(0)
+    clips, generator = Clips(latents, drop=0.5, often={}), torch.Generator().manual_seed(0)
     assert clips.train == 54
     whole, tokens = clips.draw(32, generator, whole=True)
     assert whole.shape == (32, 16, 16, 4, 4) and tokens.shape == (32, TOKENS)
@@ -232,6 +233,69 @@ def test_latents_are_normalised_and_captions_dropped(latents):
     held, tokens = clips.held_back(4, generator, whole=True)
     want = (clips.moments[54:58, :, :16].float() - clips.mean.view(-1, 1, 1)) / clips.std.view(-1, 1, 1)
     assert torch.allclose(held, want, atol=0.2) and not (tokens == clips.empty).all(-1).any()
+
+
+def test_hard_scenes_are_drawn_more_often(latents):
+    clips = Clips(latents, drop=0.0, often={"fish": 4.0})
+    fish = torch.tensor([sample(TRAINING + n).scene == "fish" for n in range(54)])
+    count = fish.sum().item()
+    drawn = fish[clips.places(4000, torch.Generator().manual_seed(1))].float().mean().item()
+    assert drawn == pytest.approx(4 * count / (54 + 3 * count), abs=0.03) and 2 <= count < 20
+
+
+def test_errors_count_more_where_something_moves(latents):
+    """One place jumps by 3 standard deviations, up at every second frame: 1.5 on each side of its mean."""
+    clips = Clips(latents, drop=0.0, often={})
+    assert clips.motion(torch.tensor([3, 5])).max() < 1e-3, "the made-up clips stand still"
+    clips.moments = clips.moments.clone()
+    clips.moments[5, ::2, :16, 1, 2] += 3 * clips.std[:, None].T.half()
+    motion = clips.motion(torch.tensor([3, 5]))
+    assert motion.shape == (2, 4, 4) and motion[1, 1, 2].item() == pytest.approx(1.5, abs=0.01)
+    assert motion[0].max() < 1e-3 and motion.sum().item() == pytest.approx(1.5, abs=0.03), "nothing else moves"
+    clips.places = lambda count, generator: torch.tensor([5, 3, 3, 5])[:count]
+    settings, frames = {"threads": 2, "moving": 4.0}, torch.arange(16)
+    (_, _, _, first), (_, _, _, second) = parts_of(clips, 4, frames, torch.Generator().manual_seed(0), settings)
+    assert first.shape == (2, 1, 1, 4, 4) and first[0, 0, 0, 1, 2].item() == pytest.approx(7, abs=0.05)
+    assert first[1].sub(1).abs().max() < 1e-2 and torch.equal(second, first.flip(0))
+
+
+def test_weights_belong_to_their_errors():
+    """The right velocity everywhere but at one place counts as much as that place does."""
+    scheduler, generator = new_scheduler(), torch.Generator().manual_seed(3)
+    latents = torch.randn(3, 2, 5, 4, 6, generator=generator)
+    noise = []
+
+    def almost(noisy, timesteps):
+        right = scheduler.get_velocity(latents, noise[0], timesteps)
+        right[:, :, :, 2, 3] += 0.5
+        return right
+
+    def loss(weights):
+        own = torch.Generator().manual_seed(4)
+        torch.rand(3, generator=own)
+        noise[:] = [torch.randn(latents.shape, generator=own)]
+        return loss_of(almost, scheduler, latents, torch.Generator().manual_seed(4), weights).item()
+
+    weights = torch.ones(3, 1, 1, 4, 6)
+    assert loss(1.0) == pytest.approx(loss(weights)) == pytest.approx(0.25 / 24)
+    weights[:, :, :, 2, 3] = 5
+    assert loss(weights) == pytest.approx(5 * 0.25 / 24)
+    weights[:, :, :, 2, 3], weights[:, :, :, 0, 0] = 1, 5
+    assert loss(weights) == pytest.approx(0.25 / 24), "nothing is wrong there"
+
+
+def test_a_finished_folder_learns_on_as_long_as_asked(tmp_path, monkeypatch, capsys):
+    asked = []
+    monkeypatch.setattr(make, "encode_frames", lambda place, config, vae: asked.append(config) or False)
+    folder = MODELS / "tiny-animatediff"
+    options = [str(folder), "--autoencoder", str(MODELS / "tiny-sd3" / "vae"), "--run", str(tmp_path / "run")]
+    assert make.main([*options, "--minutes", "7", "--clips", "450"]) == make.main(options) == 0
+    wanted, usual = asked
+    assert wanted["together_training"]["minutes"] == 7 and wanted["latents"]["clips"] == 450
+    assert usual["together_training"]["minutes"] == 104 and usual["latents"]["clips"] == 3000
+    with pytest.raises(SystemExit):
+        make.main([str(tmp_path / "nowhere"), *options[1:]])
+    assert "nowhere" in capsys.readouterr().err and len(asked) == 2
 
 
 def test_all_stages_make_a_folder_that_stock_diffusers_loads(latents, tmp_path):
@@ -256,7 +320,7 @@ def test_motion_modules_learn_that_frames_are_alike(latents, tmp_path):
     vae = new_autoencoder(stills_configuration("smoke"))
     assert make_animatediff(place, config, vae, tmp_path / "out")
     pipeline = AnimateDiffPipeline.from_pretrained(tmp_path / "out", dtype=torch.float32)
-    clips, scheduler = Clips(latents, 0.0), new_scheduler()
+    clips, scheduler = Clips(latents, 0.0, {}), new_scheduler()
     held, tokens = clips.held_back(6, torch.Generator().manual_seed(1), whole=True)
     with torch.no_grad():
         text = pipeline.text_encoder(tokens).last_hidden_state[:, None].expand(-1, 16, -1, -1)
@@ -272,7 +336,7 @@ def test_motion_modules_learn_that_frames_are_alike(latents, tmp_path):
 
 
 def test_together_both_learn_and_go_on_after_a_stop(latents, tmp_path):
-    config, clips = configuration("smoke"), Clips(latents, 0.1)
+    config, clips = configuration("smoke"), Clips(latents, 0.1, {})
     encoder = TextEncoder(config).eval().requires_grad_(False)
 
     def learned(steps):

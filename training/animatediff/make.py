@@ -29,7 +29,7 @@ def make_animatediff(place: Place, config: dict, vae: AutoencoderKL, out) -> boo
     encoder, done = train_text_encoder(here, config)
     if not done:
         return False
-    clips = Clips(place, config["unet_training"]["drop"])
+    clips = clips_of(place, config)
     unet, done = train_unet(here, config, encoder, clips)
     if not done:
         return False
@@ -45,6 +45,11 @@ def finish(place: Place, config: dict, vae: AutoencoderKL, parts: tuple, clips: 
     return done
 
 
+def clips_of(place: Place, config: dict) -> Clips:
+    settings = config["unet_training"]
+    return Clips(place, settings["drop"], settings["often"])
+
+
 def finished_parts(folder: Path, config: dict) -> tuple[TextEncoder, UNet2DConditionModel, MotionAdapter]:
     """What a folder holds, in float32, the text encoder frozen."""
     encoder = TextEncoder(config).eval().requires_grad_(False)
@@ -56,18 +61,23 @@ def main(arguments=None) -> int:
     parser = argparse.ArgumentParser(prog="python -m training.animatediff.make", description=__doc__)
     parser.add_argument("folder", type=Path, help="the finished diffusers folder to start from")
     parser.add_argument("--autoencoder", required=True, help="the autoencoder's folder, before it was normalised")
+    parser.add_argument("--minutes", type=float, default=104.0,
+                        help="of training; a call after one that was stopped goes on to this sum")  # fmt: skip
+    parser.add_argument("--clips", type=int, default=3000, help="that it learns from")
     parser.add_argument("--run", default="runs/animatediff", type=Path, help="folder of checkpoints")
     parser.add_argument("--out", type=Path, help="the diffusers folder to write; default: the one it starts from")
     parser.add_argument("--stop-after", type=float, default=math.inf, help="minutes until this call stops")
     options = parser.parse_args(arguments)
     before = finished(parser, options.folder)
     config, out = configuration(), options.out or options.folder
+    config["latents"]["clips"] = options.clips
+    config["together_training"]["minutes"] = options.minutes
     place = Place(options.run, deadline=time.time() + options.stop_after * 60)
     vae = loaded(AutoencoderKL, options.autoencoder).eval()
     parts = finished_parts(options.folder, config)
     done = encode_frames(place, config, vae)
     if done:
-        clips = Clips(place, config["unet_training"]["drop"])
+        clips = clips_of(place, config)
         done = finish(place, config, vae, parts, clips, out)
     if done:
         checkpoint = place.folder / "together.pt"

@@ -31,14 +31,16 @@ DEFAULT = {
     },
     "unet_training": {
         "minutes": 12.0, "steps": 850, "batch": 32, "rate": 1e-3, "muon": 0.02, "drop": 0.1, "check_every": 200,
+        "often": {"butterfly": 2.0, "ball": 2.0, "fish": 2.0, "sun": 2.0, "balloon": 1.5},  # as tiny-sd3's
     },
     "motion_training": {
         "minutes": 10.0, "steps": 800, "batch": 2, "rate": 1e-3, "muon": 0.02, "drop": 0.1, "check_every": 100,
     },
-    # phases: until which share of the training, clips in a step, frames of each; threads: parts of a step at once
+    # phases: until which share of the training, clips in a step, frames of each; threads: parts of a step at once;
+    # moving: how much more an error counts where something moves, for that is what one looks at
     "together_training": {
-        "minutes": 104.0, "phases": ((0.3, 32, 2), (0.6, 16, 4), (0.82, 8, 8), (1.0, 4, 16)), "threads": 2,
-        "rate": 7e-4, "muon": 0.014, "check_every": 200,  # at the full rates it first forgets what it can
+        "minutes": 104.0, "phases": ((0.2, 32, 2), (0.45, 16, 4), (0.7, 8, 8), (1.0, 4, 16)), "threads": 2,
+        "rate": 7e-4, "muon": 0.014, "moving": 4.0, "check_every": 200,  # at full rates it first forgets
     },
 }  # fmt: skip
 

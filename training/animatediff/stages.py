@@ -17,7 +17,7 @@ from training.animatediff.parts import (
     new_unet,
 )
 from training.loop import Place, train
-from training.mochi.autoencoder import drawn, statistics, tokenize
+from training.mochi.autoencoder import drawn, statistics, tokenize, training_clips
 from training.mochi.denoiser import HELD_BACK
 from training.mochi.reader import train_reader
 from training.stills.frames import load_frames
@@ -40,14 +40,19 @@ def train_text_encoder(place: Place, config: dict) -> tuple[TextEncoder, bool]:
 
 
 class Clips:
-    """Latents of clips, normalised channel by channel, with a caption each, some of them dropped."""
+    """Latents of clips, normalised channel by channel, with a caption each, some of them dropped.
 
-    def __init__(self, place: Place, drop: float):
+    often: scenes that are drawn more often than the others, and how many times as often.
+    """
+
+    def __init__(self, place: Place, drop: float, often: dict[str, float]):
         frames = load_frames(place)
         self.moments, self.tokens = frames["moments"], frames["tokens"][:, :, 0]  # (N, T, 2 C, H, W), CLIP's (N, K, 24)
         self.mean, self.std = statistics(self.moments[:500].transpose(1, 2))
         self.drop, self.train = drop, len(self.moments) - min(HELD_BACK, len(self.moments) // 10)
         self.empty = tokenize(new_clip_tokenizer(), [""])[0].to(place.device).long()
+        weights = [often.get(clip.scene, 1.0) for clip in training_clips(0, self.train)]
+        self.weights = torch.tensor(weights, device=place.device)
 
     def take(self, places: torch.Tensor, frames: torch.Tensor, generator, drop: float):
         """Clips by their places (B,), of each the frames (B, F) -> latents (B, F, C, H, W) and tokens (B, 24)"""
@@ -59,9 +64,19 @@ class Clips:
 
     def draw(self, count: int, generator, whole: bool):
         """Training clips: all their frames, or one of each."""
-        device = generator.device
-        places = torch.randint(self.train, (count,), generator=generator, device=device)
-        return self.take(places, self._frames(count, generator, whole), generator, self.drop)
+        return self.take(self.places(count, generator), self._frames(count, generator, whole), generator, self.drop)
+
+    def places(self, count: int, generator) -> torch.Tensor:
+        """Training clips by their places: (count,)"""
+        return torch.multinomial(self.weights, count, replacement=True, generator=generator)
+
+    def motion(self, places: torch.Tensor) -> torch.Tensor:
+        """How much moves at each place of clips (B,) -> (B, H, W): 0 where nothing does, about 1 where a thing passes.
+
+        The standard deviation of latents over a clip's time, as a share of that over all clips; channels' mean.
+        """
+        latents = self.moments[places].chunk(2, 2)[0].float()  # the posteriors' means
+        return (latents.std(1, correction=0) / self.std.view(-1, 1, 1)).mean(1)
 
     def held_back(self, count: int, generator, whole: bool):
         """The first of those that are never trained on."""
@@ -75,17 +90,17 @@ class Clips:
         return torch.randint(length, (count, 1), generator=generator, device=device)
 
 
-def loss_of(denoise, scheduler: DDIMScheduler, latents: torch.Tensor, generator) -> torch.Tensor:
+def loss_of(denoise, scheduler: DDIMScheduler, latents: torch.Tensor, generator, weights=1.0) -> torch.Tensor:
     """Mean squared error of the velocity; each of the batch has another share of the way, spread evenly over it.
 
-    latents: (B, ...). denoise(noisy latents, timesteps (B,)) -> velocity.
+    latents: (B, ...). denoise(noisy latents, timesteps (B,)) -> velocity. weights: of the squared errors, like latents.
     """
     count, steps = len(latents), scheduler.config.num_train_timesteps
     spread = torch.arange(count, device=latents.device) + torch.rand(count, generator=generator, device=latents.device)
     timesteps = (spread / count * steps).long().clamp(max=steps - 1)
     noise = torch.randn(latents.shape, generator=generator, device=latents.device)
     velocity = denoise(scheduler.add_noise(latents, noise, timesteps), timesteps)
-    return (velocity.float() - scheduler.get_velocity(latents, noise, timesteps)).square().mean()
+    return ((velocity.float() - scheduler.get_velocity(latents, noise, timesteps)).square() * weights).mean()
 
 
 def train_unet(place: Place, config: dict, encoder: TextEncoder, clips: Clips) -> tuple[UNet2DConditionModel, bool]:

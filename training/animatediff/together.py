@@ -28,22 +28,19 @@ def train_together(
     joint.set_attn_processor(AttnProcessor())
     times = [module for module in joint.modules() if isinstance(module, SinusoidalPositionalEmbedding)]
 
-    def loss_of_clips(latents, tokens, generator) -> torch.Tensor:
-        """latents: (B, F, C, H, W), at the places in time that are set; tokens: (B, 24)"""
+    def loss_of_clips(latents, tokens, generator, weights=1.0) -> torch.Tensor:
+        """latents: (B, F, C, H, W), at the places in time that are set; tokens: (B, 24); weights: (B, 1, 1, H, W)"""
         with place.autocast():
             text = encoder(tokens).repeat_interleave(latents.shape[1], 0)  # each frame hears the caption
             denoise = lambda noisy, t: joint(noisy, t, text, return_dict=False)[0]
-            return loss_of(denoise, new_scheduler(), latents.transpose(1, 2), generator)
+            return loss_of(denoise, new_scheduler(), latents.transpose(1, 2), generator, weights)
 
     def loss_at(step, progress, generator):
         _, count, length = next(phase for phase in settings["phases"] if progress < phase[0])
         frames = spread(length, clips.moments.shape[1], generator)
         place_in_time(times, frames)
         losses = side_by_side(
-            [
-                lambda latents=latents, tokens=tokens, own=own: loss_of_clips(latents, tokens, own)
-                for latents, tokens, own in _parts(clips, count, frames, generator, settings["threads"])
-            ]
+            [lambda part=part: loss_of_clips(*part) for part in parts_of(clips, count, frames, generator, settings)]
         )
         return losses.mean(), {"loss": losses.mean()}
 
@@ -91,10 +88,11 @@ def side_by_side(losses: list[Callable[[], torch.Tensor]]) -> torch.Tensor:
         return torch.stack(list(pool.map(there_and_back, losses)))
 
 
-def _parts(clips: Clips, count: int, frames: torch.Tensor, generator, parts: int):
-    """A batch of clips in equal parts, each with a generator of its own for its noise."""
-    places = torch.randint(clips.train, (count,), generator=generator, device=generator.device)
-    for some in places.chunk(parts):
+def parts_of(clips: Clips, count: int, frames: torch.Tensor, generator, settings: dict):
+    """A batch of clips in equal parts, each with a generator of its own for its noise, and its errors' weights."""
+    places = clips.places(count, generator)
+    for some in places.chunk(settings["threads"]):
         seed = int(torch.randint(2**31, (), generator=generator, device=generator.device))
         own = torch.Generator(generator.device).manual_seed(seed)
-        yield *clips.take(some, frames.expand(len(some), -1), own, clips.drop), own
+        weights = 1 + settings["moving"] * clips.motion(some)[:, None, None]
+        yield *clips.take(some, frames.expand(len(some), -1), own, clips.drop), own, weights
