@@ -18,7 +18,6 @@ from training.animatediff.parts import (
     TextEncoder,
     configuration,
     new_motion_adapter,
-    new_sampler,
     new_scheduler,
     new_unet,
     normalised,
@@ -83,28 +82,6 @@ def test_the_way_starts_from_pure_noise():
     assert torch.equal(scheduler.add_noise(data, noise, torch.tensor([999])), noise)
     epsilon = type(scheduler)(beta_start=0.00085, beta_end=0.012, beta_schedule="linear")
     assert epsilon.alphas_cumprod[999] > 1e-3, "AnimateDiff's own never gets there"
-
-
-def test_the_sampler_goes_the_way_that_was_learned_with_noise_of_its_own():
-    """Data of mean 2 and standard deviation 0.5: the best guess of them is known, and so what has to come out."""
-    mean, std, shares = 2.0, 0.5, new_scheduler().alphas_cumprod.double()
-
-    def sampled(seed: int) -> torch.Tensor:
-        sampler, generator = new_sampler(), torch.Generator().manual_seed(seed)
-        sampler.set_timesteps(50)
-        noisy = torch.randn(20000, generator=torch.Generator().manual_seed(1)).double()
-        for t in sampler.timesteps:
-            share = shares[t]
-            guess = mean + share.sqrt() * std**2 / (share * std**2 + 1 - share) * (noisy - share.sqrt() * mean)
-            noise = (noisy - share.sqrt() * guess) / (1 - share).sqrt()
-            velocity = share.sqrt() * noise - (1 - share).sqrt() * guess
-            noisy = sampler.step(velocity, t, noisy, generator=generator).prev_sample
-        return noisy
-
-    made = sampled(5)
-    assert made.mean().item() == pytest.approx(mean, abs=0.02) and made.std().item() == pytest.approx(std, rel=0.05)
-    assert torch.equal(made, sampled(5)), "its noise is the generator's"
-    assert torch.corrcoef(torch.stack([made, sampled(6)]))[0, 1].abs() < 0.1, "little is left of what it started from"
 
 
 def test_motion_modules_start_as_nothing_and_alone_learn():
@@ -195,7 +172,6 @@ def test_stock_diffusers_loads_it(folder):
     modules = pipeline.unet.mid_block.motion_modules[0].state_dict()
     assert torch.equal(modules["proj_out.weight"], adapter.mid_block.motion_modules[0].proj_out.weight)
     assert pipeline.scheduler.config.prediction_type == "v_prediction"
-    assert torch.equal(pipeline.scheduler.alphas_cumprod[:-1], new_scheduler().alphas_cumprod[:-1]), "the same noise"
     pipeline.set_progress_bar_config(disable=True)
     clip = pipeline("a red ball", num_frames=3, num_inference_steps=2, output_type="pt").frames
     assert clip.shape == (1, 3, 3, 96, 96) and clip.isfinite().all()

@@ -8,14 +8,7 @@ from copy import deepcopy
 from pathlib import Path
 
 import torch
-from diffusers import (
-    AnimateDiffPipeline,
-    AutoencoderKL,
-    DDIMScheduler,
-    DPMSolverMultistepScheduler,
-    MotionAdapter,
-    UNet2DConditionModel,
-)
+from diffusers import AnimateDiffPipeline, AutoencoderKL, DDIMScheduler, MotionAdapter, UNet2DConditionModel
 from diffusers.models.unets.unet_motion_model import AnimateDiffTransformer3D
 from torch import nn
 from transformers import CLIPTextConfig, CLIPTextModel
@@ -98,17 +91,6 @@ def new_scheduler() -> DDIMScheduler:
     )  # fmt: skip
 
 
-def new_sampler() -> DPMSolverMultistepScheduler:
-    """What the folder samples with, on the same noise: each step takes some away and adds some that is new.
-
-    A step that adds none keeps every mistake of a small model; after one that does, the next can mend it
-    (arXiv 2206.00364, section 4). The noise comes from the generator that the pipeline is given.
-    """
-    return DPMSolverMultistepScheduler.from_config(
-        new_scheduler().config, algorithm_type="sde-dpmsolver++", final_sigmas_type="zero"
-    )
-
-
 class TextEncoder(nn.Module):
     """tokens: (B, 24) -> (B, 24, D), as AnimateDiffPipeline reads them: all tokens, those of padding too."""
 
@@ -129,7 +111,7 @@ def save_pipeline(folder, vae, encoder: TextEncoder, unet, adapter, mean: torch.
     """Write what stock `AnimateDiffPipeline.from_pretrained` loads, in bfloat16; the UNet by itself, without motion."""
     models = normalised(vae, mean, std), encoder.clip, unet, adapter
     vae, clip, unet, adapter = (deepcopy(model).to("cpu", torch.bfloat16) for model in models)
-    pipeline = AnimateDiffPipeline(vae, clip, new_clip_tokenizer(), unet, adapter, new_sampler())
+    pipeline = AnimateDiffPipeline(vae, clip, new_clip_tokenizer(), unet, adapter, new_scheduler())
     pipeline.register_modules(unet=unet)  # the pipeline has joined the two, and would save motion twice
     pipeline.save_pretrained(folder, safe_serialization=True)
     return Path(folder)
