@@ -114,7 +114,7 @@ def table(result: dict) -> str:
 def main(arguments=None) -> int:
     parser = argparse.ArgumentParser(prog="python -m training.animatediff.evaluate")
     parser.add_argument("folder", nargs="?", default="models/tiny-animatediff", type=Path)
-    parser.add_argument("--steps", type=int, default=14)
+    parser.add_argument("--steps", type=int, default=20)
     parser.add_argument("--guidance", type=float, default=3.0)
     parser.add_argument("--seen", type=int, default=70)
     parser.add_argument("--unseen", type=int, default=30)
