@@ -58,15 +58,21 @@ def test_the_default_fits_the_repository_and_two_chips():
 # --- losses ----------------------------------------------------------------------------------------
 
 
+def velocity_of(latents: torch.Tensor):
+    """A denoiser that knows the data: the noise is what remains."""
+
+    def knows_the_data(noisy, t):
+        share = new_scheduler().alphas_cumprod[t].view(-1, *[1] * (latents.ndim - 1))
+        noise = (noisy - share.sqrt() * latents) / (1 - share).sqrt()
+        return share.sqrt() * noise - (1 - share).sqrt() * latents
+
+    return knows_the_data
+
+
 def test_the_loss_of_the_right_velocity_is_nothing():
     generator, scheduler = torch.Generator().manual_seed(0), new_scheduler()
     latents = torch.randn(5, 16, 4, 6, generator=generator)
-    share = lambda t: scheduler.alphas_cumprod[t].view(-1, 1, 1, 1)
-
-    def knows_the_data(noisy, t):
-        noise = (noisy - share(t).sqrt() * latents) / (1 - share(t)).sqrt()
-        return share(t).sqrt() * noise - (1 - share(t)).sqrt() * latents
-
+    knows_the_data = velocity_of(latents)
     assert loss_of(knows_the_data, scheduler, latents, generator) < 1e-8
     assert loss_of(lambda *inputs: -knows_the_data(*inputs), scheduler, latents, generator) > 1
     seen = []
@@ -261,20 +267,15 @@ def test_errors_count_more_where_something_moves(latents):
 
 def test_weights_belong_to_their_errors():
     """The right velocity everywhere but at one place counts as much as that place does."""
-    scheduler, generator = new_scheduler(), torch.Generator().manual_seed(3)
-    latents = torch.randn(3, 2, 5, 4, 6, generator=generator)
-    noise = []
+    latents = torch.randn(3, 2, 5, 4, 6, generator=torch.Generator().manual_seed(3))
 
     def almost(noisy, timesteps):
-        right = scheduler.get_velocity(latents, noise[0], timesteps)
-        right[:, :, :, 2, 3] += 0.5
-        return right
+        velocity = velocity_of(latents)(noisy, timesteps)
+        velocity[:, :, :, 2, 3] += 0.5
+        return velocity
 
     def loss(weights):
-        own = torch.Generator().manual_seed(4)
-        torch.rand(3, generator=own)
-        noise[:] = [torch.randn(latents.shape, generator=own)]
-        return loss_of(almost, scheduler, latents, torch.Generator().manual_seed(4), weights).item()
+        return loss_of(almost, new_scheduler(), latents, torch.Generator().manual_seed(4), weights).item()
 
     weights = torch.ones(3, 1, 1, 4, 6)
     assert loss(1.0) == pytest.approx(loss(weights)) == pytest.approx(0.25 / 24)
@@ -293,9 +294,15 @@ def test_a_finished_folder_learns_on_as_long_as_asked(tmp_path, monkeypatch, cap
     wanted, usual = asked
     assert wanted["together_training"]["minutes"] == 7 and wanted["latents"]["clips"] == 450
     assert usual["together_training"]["minutes"] == 104 and usual["latents"]["clips"] == 3000
-    with pytest.raises(SystemExit):
-        make.main([str(tmp_path / "nowhere"), *options[1:]])
-    assert "nowhere" in capsys.readouterr().err and len(asked) == 2
+    for wrong, said in (
+        ([str(tmp_path / "nowhere"), *options[1:]], "nowhere is no finished folder"),
+        ([*options, "--minutes", "0"], "--minutes: 0 is not above 0"),
+        ([*options, "--clips", "-3"], "--clips: -3 is not above 0"),
+    ):
+        with pytest.raises(SystemExit):
+            make.main(wrong)
+        assert said in capsys.readouterr().err
+    assert len(asked) == 2
 
 
 def test_all_stages_make_a_folder_that_stock_diffusers_loads(latents, tmp_path):

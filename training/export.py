@@ -47,6 +47,18 @@ def finished(parser: argparse.ArgumentParser, folder: Path) -> dict:
     return json.loads(record.read_text())
 
 
+def above_nought(kind: type):
+    """For argparse: a number of that kind, refused where it is not above 0."""
+
+    def number(text: str):
+        value = kind(text)
+        if not value > 0:
+            raise argparse.ArgumentTypeError(f"{text} is not above 0")
+        return value
+
+    return number
+
+
 def write_text(path: Path, text: str) -> None:
     """A stop in between leaves the file that was there whole."""
     path.with_suffix(".new").write_text(text)

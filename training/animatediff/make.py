@@ -18,7 +18,7 @@ from transformers import CLIPTextModel
 from training.animatediff.parts import TextEncoder, configuration, save_pipeline
 from training.animatediff.stages import Clips, train_motion, train_text_encoder, train_unet
 from training.animatediff.together import train_together
-from training.export import finished, learned_on, loaded, outcome, write_json
+from training.export import above_nought, finished, learned_on, loaded, outcome, write_json
 from training.loop import Place
 from training.stills.frames import encode_frames
 
@@ -46,6 +46,7 @@ def finish(place: Place, config: dict, vae: AutoencoderKL, parts: tuple, clips: 
 
 
 def clips_of(place: Place, config: dict) -> Clips:
+    """The clips in a folder of latents, drawn and captioned as the configuration says for all stages."""
     settings = config["unet_training"]
     return Clips(place, settings["drop"], settings["often"])
 
@@ -61,9 +62,9 @@ def main(arguments=None) -> int:
     parser = argparse.ArgumentParser(prog="python -m training.animatediff.make", description=__doc__)
     parser.add_argument("folder", type=Path, help="the finished diffusers folder to start from")
     parser.add_argument("--autoencoder", required=True, help="the autoencoder's folder, before it was normalised")
-    parser.add_argument("--minutes", type=float, default=104.0,
+    parser.add_argument("--minutes", type=above_nought(float), default=104.0,
                         help="of training; a call after one that was stopped goes on to this sum")  # fmt: skip
-    parser.add_argument("--clips", type=int, default=3000, help="that it learns from")
+    parser.add_argument("--clips", type=above_nought(int), default=3000, help="that it learns from")
     parser.add_argument("--run", default="runs/animatediff", type=Path, help="folder of checkpoints")
     parser.add_argument("--out", type=Path, help="the diffusers folder to write; default: the one it starts from")
     parser.add_argument("--stop-after", type=float, default=math.inf, help="minutes until this call stops")

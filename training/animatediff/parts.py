@@ -31,7 +31,7 @@ DEFAULT = {
     },
     "unet_training": {
         "minutes": 12.0, "steps": 850, "batch": 32, "rate": 1e-3, "muon": 0.02, "drop": 0.1, "check_every": 200,
-        "often": {"butterfly": 2.0, "ball": 2.0, "fish": 2.0, "sun": 2.0, "balloon": 1.5},  # as tiny-sd3's
+        "often": {"butterfly": 2.0, "ball": 2.0, "fish": 2.0, "sun": 2.0, "balloon": 1.5},  # small things
     },
     "motion_training": {
         "minutes": 10.0, "steps": 800, "batch": 2, "rate": 1e-3, "muon": 0.02, "drop": 0.1, "check_every": 100,

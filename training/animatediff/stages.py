@@ -17,7 +17,7 @@ from training.animatediff.parts import (
     new_unet,
 )
 from training.loop import Place, train
-from training.mochi.autoencoder import drawn, statistics, tokenize, training_clips
+from training.mochi.autoencoder import draw_weights, drawn, statistics, tokenize
 from training.mochi.denoiser import HELD_BACK
 from training.mochi.reader import train_reader
 from training.stills.frames import load_frames
@@ -51,8 +51,7 @@ class Clips:
         self.mean, self.std = statistics(self.moments[:500].transpose(1, 2))
         self.drop, self.train = drop, len(self.moments) - min(HELD_BACK, len(self.moments) // 10)
         self.empty = tokenize(new_clip_tokenizer(), [""])[0].to(place.device).long()
-        weights = [often.get(clip.scene, 1.0) for clip in training_clips(0, self.train)]
-        self.weights = torch.tensor(weights, device=place.device)
+        self.weights = draw_weights(self.train, often, place.device)
 
     def take(self, places: torch.Tensor, frames: torch.Tensor, generator, drop: float):
         """Clips by their places (B,), of each the frames (B, F) -> latents (B, F, C, H, W) and tokens (B, 24)"""

@@ -19,7 +19,7 @@ from transformers import T5EncoderModel
 
 from helpers.world.scenes import render
 from training.config import configuration
-from training.export import finished, learned_on, loaded, outcome, write_json
+from training.export import above_nought, finished, learned_on, loaded, outcome, write_json
 from training.loop import Place, train
 from training.mochi.autoencoder import Painter, crop, encode_clips, loss_of, reconstruction
 from training.mochi.denoiser import Batches, Denoiser, TextEncoder, learn
@@ -125,18 +125,6 @@ def give(part: str, model, folder: Path, before: dict, checkpoint: Path, config:
     new.rmdir()
     write_json(folder / "training.json", after)
     checkpoint.unlink()
-
-
-def above_nought(kind: type):
-    """For argparse: a number of that kind, refused where it is not above 0."""
-
-    def number(text: str):
-        value = kind(text)
-        if not value > 0:
-            raise argparse.ArgumentTypeError(f"{text} is not above 0")
-        return value
-
-    return number
 
 
 def _options(parser: argparse.ArgumentParser, arguments) -> argparse.Namespace:

@@ -23,6 +23,11 @@ def training_clips(first: int, last: int) -> list[Clip]:
     return [sample(TRAINING + number) for number in range(first, last)]
 
 
+def draw_weights(count: int, often: dict[str, float], device) -> torch.Tensor:
+    """How often each of the first `count` training clips is drawn: (count,), 1 for scenes not in `often`."""
+    return torch.tensor([often.get(clip.scene, 1.0) for clip in training_clips(0, count)], device=device)
+
+
 class Painter:
     """Training clips by their number, painted `ahead` at once and kept until they are asked for."""
 

@@ -6,7 +6,7 @@ from torch import nn
 
 from training.fast import quicken_transformer
 from training.loop import Place, train
-from training.mochi.autoencoder import drawn, load_clips, statistics, tokenize, training_clips
+from training.mochi.autoencoder import draw_weights, drawn, load_clips, statistics, tokenize
 from training.mochi.reader import train_reader
 from training.parts import new_text_encoder, new_tokenizer, new_transformer
 
@@ -79,8 +79,7 @@ class Batches:
         self.moments, self.tokens = load_clips(place)
         self.mean, self.std = (v.view(1, -1, 1, 1, 1) for v in statistics(self.moments[:2000]))
         self.drop, self.train = drop, len(self.moments) - min(HELD_BACK, len(self.moments) // 10)
-        weights = [often.get(clip.scene, 1.0) for clip in training_clips(0, self.train)]
-        self.weights = torch.tensor(weights, device=place.device)
+        self.weights = draw_weights(self.train, often, place.device)
         self.empty = torch.zeros_like(self.tokens[0, 0]).long()
         self.empty[0] = 1  # a lone </s>
 

@@ -18,7 +18,7 @@ from diffusers import AutoencoderKL, SD3Transformer2DModel
 from transformers import CLIPTextModelWithProjection, T5EncoderModel
 
 from helpers.world.scenes import SCENES
-from training.export import finished, learned_on, loaded, outcome, write_json
+from training.export import above_nought, finished, learned_on, loaded, outcome, write_json
 from training.loop import Place
 from training.stills.frames import encode_frames
 from training.stills.parts import configuration, new_transformer
@@ -124,9 +124,9 @@ def how_often(word: str) -> tuple[str, float]:
 def main(arguments=None) -> int:
     parser = argparse.ArgumentParser(prog="python -m training.stills.again", description=__doc__)
     parser.add_argument("folder", type=Path, help="the finished diffusers folder to start from")
-    parser.add_argument("--minutes", type=float, default=96.0,
+    parser.add_argument("--minutes", type=above_nought(float), default=96.0,
                         help="of training; a call after one that was stopped goes on to this sum")  # fmt: skip
-    parser.add_argument("--clips", type=int, default=3000, help="that it learns from")
+    parser.add_argument("--clips", type=above_nought(int), default=3000, help="that it learns from")
     parser.add_argument("--blocks", type=int, help="of the transformer; new ones change nothing until they learn")
     parser.add_argument("--patch", type=int, help="latents a side of a token; 1 takes patches apart")
     parser.add_argument("--often", nargs="+", type=how_often, default=[], metavar="SCENE=TIMES",

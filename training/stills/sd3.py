@@ -9,7 +9,7 @@ from diffusers import SD3Transformer2DModel, StableDiffusion3Pipeline
 from torch import nn
 
 from training.loop import Place, train
-from training.mochi.autoencoder import drawn, training_clips
+from training.mochi.autoencoder import draw_weights, drawn
 from training.mochi.denoiser import HELD_BACK, shares
 from training.mochi.reader import train_reader
 from training.parts import new_text_encoder, tie_capitals
@@ -95,8 +95,7 @@ class Batches:
         last = len(self.moments) - min(HELD_BACK, len(self.moments) // 10)
         frames = clips["shows"].nonzero()  # (frames, 2): clip and time
         self.train, self.rest = frames[frames[:, 0] < last], frames[frames[:, 0] >= last]
-        weights = torch.tensor([often.get(clip.scene, 1.0) for clip in training_clips(0, last)], device=place.device)
-        self.weights = weights[self.train[:, 0]]  # of each frame
+        self.weights = draw_weights(last, often, place.device)[self.train[:, 0]]  # of each frame
 
     def take(self, frames: torch.Tensor, generator, drop: float) -> tuple[torch.Tensor, torch.Tensor]:
         """frames: (B, 2) -> latents (B, 16, 12, 12), tokens (B, 2, 24)"""

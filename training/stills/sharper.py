@@ -15,7 +15,7 @@ import torch
 from diffusers import AutoencoderKL
 from safetensors.torch import load_file, save_file
 
-from training.export import finished, learned_on, loaded, outcome, write_json
+from training.export import above_nought, finished, learned_on, loaded, outcome, write_json
 from training.loop import Place, train
 from training.mochi import autoencoder as videos
 from training.stills.frames import PAINTED, OneFrame, psnr_held_out
@@ -69,7 +69,7 @@ def differing(folders: list[Path]) -> list[Path]:
 def main(arguments=None) -> int:
     parser = argparse.ArgumentParser(prog="python -m training.stills.sharper", description=__doc__)
     parser.add_argument("folders", type=Path, nargs="+", help="finished diffusers folders that share an autoencoder")
-    parser.add_argument("--minutes", type=float, default=45.0,
+    parser.add_argument("--minutes", type=above_nought(float), default=45.0,
                         help="of training; a call after one that was stopped goes on to this sum")  # fmt: skip
     parser.add_argument("--run", default="runs/stills-sharper", type=Path, help="folder of the checkpoint")
     parser.add_argument("--stop-after", type=float, default=math.inf, help="minutes until this call stops")
